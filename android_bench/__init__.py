@@ -1,0 +1,1 @@
+"""The C++ benchmark binary that runs on the device, and its build."""

@@ -1,0 +1,89 @@
+"""The command line: one file a command, imported only when that command runs.
+
+Help must be quick (under 0.3 s), so nothing here imports torch, onnx, ncnn or numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from mobiledeploy.errors import MobileDeployError
+
+# Name → one line for `mobiledeploy --help`. The command is `command` in mobiledeploy/cli/NAME.py;
+# its own help starts with the same line (a test holds the two together).
+COMMANDS = {
+    "convert": "Turn a checkpoint or an ONNX file into a bundle of ncnn models.",
+    "benchmark": "Run bundles on a device and record latency, size and accuracy.",
+    "report": "Print recorded runs as a table, Markdown, CSV or JSON.",
+    "devices": "List devices and their facts, or clean what was pushed to them.",
+    "phone": "Run a virtual phone: this computer as an ADB device on loopback.",
+    "demo": "Do the whole job on the shipped network: convert, push, run, report.",
+    "doctor": "Say what is installed, cached and connected, and what is missing.",
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the command names in the order of a person's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command, or None for a name that is not one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"mobiledeploy.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mobiledeploy")
+@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+def cli(debug: bool) -> None:  # noqa: ARG001
+    """Take a trained PyTorch checkpoint to an Android phone: fast, small, and still right."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; errors become one message on stderr and the exit code that their class gives."""
+    arguments = sys.argv[1:] if argv is None else argv
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result: Any = cli.main(args=arguments, prog_name="mobiledeploy", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except MobileDeployError as error:
+        if "--debug" in arguments:
+            raise
+        _show(error)
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    click.echo("\ninterrupted", err=True)
+    return 130
+
+
+def _show(error: MobileDeployError) -> None:
+    click.echo(f"error: {error.message}", err=True)
+    for line in error.hint.splitlines():
+        click.echo(f"  {line}", err=True)

@@ -1,0 +1,1 @@
+"""Real-time portrait segmentation networks, their training, and one trained checkpoint."""
