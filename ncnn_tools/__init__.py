@@ -1,1 +1,1 @@
-"""A library on ncnn's model files: convert, optimize, calibrate, quantize, run. Needs no torch and no phone."""
+"""A library on ncnn model files: convert, optimize, calibrate, quantize, run. Needs no torch and no phone."""

@@ -1,0 +1,39 @@
+"""Errors of this library; all share one base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NcnnToolsError(Exception):
+    """The base of every error that this library raises on purpose."""
+
+
+class FormatError(NcnnToolsError):
+    """A .param or .bin file is malformed; `where` names the line (.param) or the byte offset (.bin)."""
+
+    def __init__(self, path: Path | None, where: str, message: str) -> None:
+        name = str(path) if path else "<memory>"
+        super().__init__(f"{name}: {where}: {message}")
+        self.path = path
+        self.where = where
+
+
+class GraphError(NcnnToolsError):
+    """A graph in memory breaks a rule: an unknown layer or parameter, a weight of the wrong size, a cycle."""
+
+
+class UnsupportedOperatorError(NcnnToolsError):
+    """An ONNX node that can't be converted exactly; names the node, its operator and the attribute."""
+
+    def __init__(self, node: str, operator: str, reason: str, *, attribute: str | None = None) -> None:
+        about = f", attribute {attribute}" if attribute else ""
+        super().__init__(f"node {node!r} ({operator}{about}): {reason}")
+        self.node = node
+        self.operator = operator
+        self.attribute = attribute
+        self.reason = reason
+
+
+class RuntimeFailedError(NcnnToolsError):
+    """The ncnn runtime refused to load or to run a model."""
