@@ -1,0 +1,88 @@
+"""The converter: which function converts which operator, and the walk over the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+
+from ncnn_tools.errors import UnsupportedOperatorError
+from ncnn_tools.graph import Graph
+from ncnn_tools.onnx2ncnn import activation_ops as activation
+from ncnn_tools.onnx2ncnn import arithmetic_ops as arithmetic
+from ncnn_tools.onnx2ncnn import convolution_ops as convolution
+from ncnn_tools.onnx2ncnn import pooling_ops as pooling
+from ncnn_tools.onnx2ncnn import resize_ops as resize
+from ncnn_tools.onnx2ncnn import shape_ops as shape
+from ncnn_tools.onnx2ncnn.builder import Builder, Converter
+from ncnn_tools.onnx2ncnn.source import Source
+
+OPERATORS: Mapping[str, Converter] = {
+    **dict.fromkeys(activation.UNARY_OPERATORS, activation.convert_unary),
+    **dict.fromkeys(arithmetic.BINARY_OPERATORS, arithmetic.convert_binary),
+    **dict.fromkeys(pooling.REDUCTION_OPERATORS, pooling.convert_reduction),
+    "AveragePool": pooling.convert_pooling,
+    "BatchNormalization": activation.convert_batch_normalization,
+    "Clip": activation.convert_clip,
+    "Concat": shape.convert_concat,
+    "Conv": convolution.convert_conv,
+    "ConvTranspose": convolution.convert_conv_transpose,
+    "Dropout": activation.convert_identity,
+    "Flatten": shape.convert_reshape,
+    "Gather": shape.convert_gather,
+    "Gemm": convolution.convert_gemm,
+    "GlobalAveragePool": pooling.convert_global_pooling,
+    "GlobalMaxPool": pooling.convert_global_pooling,
+    "HardSigmoid": activation.convert_hard_sigmoid,
+    "HardSwish": activation.convert_hard_swish,
+    "Identity": activation.convert_identity,
+    "LeakyRelu": activation.convert_relu,
+    "MatMul": convolution.convert_matmul,
+    "MaxPool": pooling.convert_pooling,
+    "PRelu": activation.convert_prelu,
+    "Pad": shape.convert_pad,
+    "Relu": activation.convert_relu,
+    "Reshape": shape.convert_reshape,
+    "Resize": resize.convert_resize,
+    "Sigmoid": activation.convert_sigmoid,
+    "Slice": shape.convert_slice,
+    "Softmax": activation.convert_softmax,
+    "Split": shape.convert_split,
+    "Squeeze": shape.convert_reshape,
+    "Transpose": shape.convert_transpose,
+    "Unsqueeze": shape.convert_reshape,
+}
+
+
+def convert_onnx(model: onnx.ModelProto) -> Graph:
+    """Convert a model of static shape and batch 1; blobs keep the ONNX tensors' names.
+
+    The graph is exact, not yet optimized, and has no Split layers (see `passes`). Raises
+    UnsupportedOperatorError naming node, operator and attribute for whatever can't be converted exactly.
+    """
+    source = Source(model)
+    _check_operators(source)
+    build = Builder(source)
+    for tensor in source.inputs:
+        build.input(tensor)
+    for node in source.nodes:
+        OPERATORS[node.operator](node, build)
+        if unread := node.unread():
+            raise node.unsupported("this attribute is not known", unread[0])
+    for tensor in source.outputs:
+        build.graph.outputs.append(build.output(tensor))
+    build.graph.check()
+    return build.graph
+
+
+def _check_operators(source: Source) -> None:
+    """Refuse all operators that have no converter at once, so that a person sees the whole list."""
+    unknown = {node.operator: node for node in reversed(source.nodes) if node.operator not in OPERATORS}
+    if not unknown:
+        return
+    first = next(node for node in source.nodes if node.operator in unknown)
+    others = sorted(set(unknown) - {first.operator})
+    more = f"; neither for {', '.join(others)}" if others else ""
+    raise UnsupportedOperatorError(
+        first.name, first.operator, f"there is no converter for this operator{more}"
+    )

@@ -1,0 +1,114 @@
+"""An ONNX model as the converter reads it: nodes in order, constants folded, every shape known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from ncnn_tools.errors import UnsupportedOperatorError
+
+Array = npt.NDArray[Any]
+
+
+class Node:
+    """One ONNX node. It notes which attributes were read, so that none is passed over in silence."""
+
+    def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
+        self.operator = proto.op_type
+        self.name = proto.name or (proto.output[0] if proto.output else proto.op_type)
+        self.inputs: list[str] = list(proto.input)
+        self.outputs: list[str] = list(proto.output)
+        self.opset = opset
+        self._attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+        self._read: set[str] = set()
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute's value (bytes as str), or the default."""
+        self._read.add(name)
+        value = self._attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def has_input(self, index: int) -> bool:
+        """Say whether an optional input is given."""
+        return index < len(self.inputs) and self.inputs[index] != ""
+
+    def unread(self) -> list[str]:
+        """Return the attributes that no converter looked at."""
+        return sorted(set(self._attributes) - self._read)
+
+    def unsupported(self, reason: str, attribute: str | None = None) -> UnsupportedOperatorError:
+        """Make the error that names this node, its operator and the attribute."""
+        return UnsupportedOperatorError(self.name, self.operator, reason, attribute=attribute)
+
+
+class Source:
+    """An ONNX model: graph inputs and outputs, constants by tensor name, shapes by tensor name, nodes in order."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Read a model; UnsupportedOperatorError where a shape is not static."""
+        opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+        self.opset = opsets[0] if opsets else 1
+        self.constants: dict[str, Array] = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
+        self._infos = {
+            info.name: info.type.tensor_type
+            for info in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
+        }
+        self.inputs = [value.name for value in model.graph.input if value.name not in self.constants]
+        self.outputs = [value.name for value in model.graph.output]
+        self.nodes = self._fold_constants(model)
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """Return a tensor's static shape; UnsupportedOperatorError where it is not known."""
+        if tensor in self.constants:
+            return self.constants[tensor].shape
+        info = self._infos.get(tensor)
+        if info is None or not info.HasField("shape"):
+            raise UnsupportedOperatorError(
+                tensor, "tensor", "its shape can't be inferred: simplify the model first"
+            )
+        sizes = tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in info.shape.dim)
+        if any(size < 0 for size in sizes):
+            raise UnsupportedOperatorError(
+                tensor, "tensor", f"its shape {sizes} is not static: fix the input shape"
+            )
+        return sizes
+
+    def is_float(self, tensor: str) -> bool:
+        """Say whether a tensor that is not constant is float32."""
+        info = self._infos.get(tensor)
+        return info is None or info.elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.UNDEFINED)
+
+    def _fold_constants(self, model: onnx.ModelProto) -> list[Node]:
+        nodes = []
+        for proto in model.graph.node:
+            if proto.domain not in ("", "ai.onnx"):
+                raise UnsupportedOperatorError(
+                    proto.name, f"{proto.domain}.{proto.op_type}", "not a standard operator"
+                )
+            values = self._constant_outputs(proto)
+            if values is None:
+                nodes.append(Node(proto, self.opset))
+                continue
+            self.constants.update(zip(proto.output, values, strict=True))
+        return nodes
+
+    def _constant_outputs(self, proto: onnx.NodeProto) -> Sequence[Array] | None:
+        """Evaluate a node whose result does not depend on the model's inputs; None for any other node."""
+        if proto.op_type == "Shape" and proto.input[0] not in self.constants and not proto.attribute:
+            return [np.array(self.shape(proto.input[0]), np.int64)]
+        given = [name for name in proto.input if name]
+        if any(name not in self.constants for name in given):
+            return None
+        values = ReferenceEvaluator(proto, opsets={"": self.opset}).run(
+            None, {name: self.constants[name] for name in given}
+        )
+        return [np.asarray(value) for value in values]
