@@ -186,6 +186,28 @@ class Graph:
         gone = {id(layer) for layer in layers}
         self.layers = [layer for layer in self.layers if id(layer) not in gone]
 
+    def redirect(self, old: str, new: str) -> None:
+        """Let every reader of a blob read another one."""
+        for layer in self.layers:
+            layer.inputs = [new if blob == old else blob for blob in layer.inputs]
+
+    def rename_blob(self, old: str, new: str) -> None:
+        """Give a blob another name, wherever it stands."""
+        self.redirect(old, new)
+        for layer in self.layers:
+            layer.outputs = [new if blob == old else blob for blob in layer.outputs]
+
+    def inherit(self, blob: str, source: str) -> None:
+        """Note that a blob equals another one: it comes from the same ONNX tensor."""
+        if source in self.origins:
+            self.origins[blob], self.shapes[blob] = self.origins[source], self.shapes[source]
+
+    def forget_missing_blobs(self) -> None:
+        """Drop what is known of blobs that passes have removed."""
+        present = set(self.blobs())
+        self.origins = {blob: tensor for blob, tensor in self.origins.items() if blob in present}
+        self.shapes = {blob: shape for blob, shape in self.shapes.items() if blob in present}
+
     def copy(self) -> Graph:
         """Return a copy that can be changed freely; weight arrays are shared, and never written in place."""
         layers = [

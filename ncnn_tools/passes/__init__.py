@@ -1,0 +1,43 @@
+"""Graph passes: rewrites that leave what the graph computes as it is.
+
+Each pass stands in its own file, with a paragraph on why it holds, as a function that changes a graph in place
+and returns how many times it applied. They work on graphs without Split layers; `insert_splits` comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ncnn_tools.graph import Graph
+from ncnn_tools.passes.activation import fuse_activations
+from ncnn_tools.passes.batch_norm import fold_batch_norms
+from ncnn_tools.passes.channel_shuffle import fuse_channel_shuffles
+from ncnn_tools.passes.dead import remove_dead_layers
+from ncnn_tools.passes.duplicate import merge_duplicates
+from ncnn_tools.passes.identity import remove_identities
+from ncnn_tools.passes.split import insert_splits
+
+Pass = Callable[[Graph], int]
+
+PASSES: tuple[Pass, ...] = (
+    remove_identities,
+    remove_dead_layers,
+    merge_duplicates,
+    fuse_channel_shuffles,
+    fold_batch_norms,
+    fuse_activations,
+    insert_splits,
+)
+
+
+def optimize(graph: Graph) -> Graph:
+    """Return an optimized copy of a graph that has no Split layers yet, with the Splits that ncnn needs."""
+    result = graph.copy()
+    for apply in PASSES:
+        apply(result)
+    result.forget_missing_blobs()
+    result.check()
+    return result
+
+
+__all__ = ["PASSES", "Pass", "optimize"]
