@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncnn_tools.errors import GraphError
-from ncnn_tools.schema import LAYERS, SHAPE_HINTS_ID, LayerSchema, ParamValue, WeightSpec
+from ncnn_tools.schema import FEATURE_MASK_ID, LAYERS, SHAPE_HINTS_ID, LayerSchema, ParamValue, WeightSpec
 
 
 class Storage(Enum):
@@ -109,6 +109,12 @@ class Layer:
         if not isinstance(value, int):
             raise GraphError(f"layer {self.name!r}: parameter {name!r} should be an integer, not {value!r}")
         return value
+
+    @property
+    def feature_mask(self) -> int:
+        """What ncnn is told not to use for this layer (parameter 31, see `schema`)."""
+        mask = self.params.get(FEATURE_MASK_ID, 0)
+        return mask if isinstance(mask, int) else 0
 
     def weight_specs(self) -> list[WeightSpec]:
         """Return the weights that ncnn reads for this layer, in order."""
