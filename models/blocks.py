@@ -6,19 +6,33 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
-def conv1(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.Conv2d:
+def conv1(in_channels: int, out_channels: int, *, groups: int = 1, bias: bool = False) -> nn.Conv2d:
     """Return a 1x1 convolution."""
-    return nn.Conv2d(in_channels, out_channels, 1, bias=bias)
+    return nn.Conv2d(in_channels, out_channels, 1, groups=groups, bias=bias)
 
 
 def conv3(
-    in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1, bias: bool = False
+    in_channels: int,
+    out_channels: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = False,
 ) -> nn.Conv2d:
     """Return a 3x3 convolution that keeps the size (padding = dilation), but for its stride."""
     return nn.Conv2d(
-        in_channels, out_channels, 3, stride=stride, padding=dilation, dilation=dilation, bias=bias
+        in_channels,
+        out_channels,
+        3,
+        stride=stride,
+        padding=dilation,
+        dilation=dilation,
+        groups=groups,
+        bias=bias,
     )
 
 
@@ -27,6 +41,11 @@ def conv3_bn_prelu(in_channels: int, out_channels: int, *, stride: int = 1) -> n
     return nn.Sequential(
         conv3(in_channels, out_channels, stride=stride), nn.BatchNorm2d(out_channels), nn.PReLU(out_channels)
     )
+
+
+def upsample(x: Tensor, factor: int, *, align_corners: bool) -> Tensor:
+    """Return N x C x H x W enlarged `factor` times, bilinear."""
+    return functional.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=align_corners)
 
 
 class DenseBlock(nn.Module):

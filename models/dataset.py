@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from models.synthetic import portrait
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 Pictures = NDArray[np.uint8]  # N x H x W x 4: red, green, blue, alpha
 Progress = Callable[[int, int], None]  # (done, total)
@@ -97,7 +96,7 @@ def gather(
             if progress:
                 progress(done, count)
         rows.flush()
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     mapped: Pictures = np.load(path, mmap_mode="r")
     return mapped
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-from models.blocks import DenseBlock, conv1, conv3, conv3_bn_prelu
+from models.blocks import DenseBlock, conv1, conv3, conv3_bn_prelu, upsample
 
 
 class DenseLayer(nn.Module):
@@ -26,7 +26,7 @@ class DenseLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map N x C x H x W to N x growth x H x W."""
-        return F.relu(self.bn(self.conv(x)))
+        return functional.relu(self.bn(self.conv(x)))
 
 
 class ResidualDenseBlock(nn.Module):
@@ -87,10 +87,10 @@ class SegExtract(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return the stages' outputs, 12, 24, 48, 96 and 192 channels at 1/2 to 1/32 of the size of `x`."""
-        half = F.avg_pool2d(x, 3, stride=2, padding=1)
-        quarter = F.avg_pool2d(half, 3, stride=2, padding=1)
-        eighth = F.avg_pool2d(quarter, 3, stride=2, padding=1)
-        sixteenth = F.avg_pool2d(eighth, 3, stride=2, padding=1)
+        half = functional.avg_pool2d(x, 3, stride=2, padding=1)
+        quarter = functional.avg_pool2d(half, 3, stride=2, padding=1)
+        eighth = functional.avg_pool2d(quarter, 3, stride=2, padding=1)
+        sixteenth = functional.avg_pool2d(eighth, 3, stride=2, padding=1)
 
         s0 = self.stage_0(self.head_conv(x))
         d1 = self.down_1(self.ba_1(torch.cat([half, s0], dim=1)))
@@ -107,16 +107,19 @@ class SegExtract(nn.Module):
         """Return the two maps at the size of `x`."""
         s0, s1, s2, s3, s4 = self.encode(x)
         maps = self.classifier(s4)
-        maps = self.conv_3(up2(maps) + self.prelu(self.bn3(self.stage3_down(s3))))
-        maps = self.conv_2(up2(maps) + self.prelu(self.bn2(self.stage2_down(s2))))
-        maps = self.conv_1(up2(maps) + self.prelu(self.bn1(self.stage1_down(s1))))
-        maps = self.conv_0(up2(maps) + self.prelu(self.bn0(self.stage0_down(s0))))
-        return up2(maps)
-
-
-def up2(x: Tensor) -> Tensor:
-    """Double height and width, bilinear, corners not aligned."""
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        maps = self.conv_3(
+            upsample(maps, 2, align_corners=False) + self.prelu(self.bn3(self.stage3_down(s3)))
+        )
+        maps = self.conv_2(
+            upsample(maps, 2, align_corners=False) + self.prelu(self.bn2(self.stage2_down(s2)))
+        )
+        maps = self.conv_1(
+            upsample(maps, 2, align_corners=False) + self.prelu(self.bn1(self.stage1_down(s1)))
+        )
+        maps = self.conv_0(
+            upsample(maps, 2, align_corners=False) + self.prelu(self.bn0(self.stage0_down(s0)))
+        )
+        return upsample(maps, 2, align_corners=False)
 
 
 class SegMatting(nn.Module):
@@ -137,8 +140,9 @@ class SegMatting(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (seg, alpha)."""
         seg = self.seg_extract(x)
-        background, person = torch.softmax(seg, dim=1).split(1, dim=1)
+        background, person = torch.split(torch.softmax(seg, dim=1), 1, dim=1)
         features = torch.cat([x, background, person, x * x, x * person], dim=1)
-        a, b, c = self.convF2(F.relu(self.bn(self.convF1(features)))).split(1, dim=1)
+        coefficients = self.convF2(functional.relu(self.bn(self.convF1(features))))
+        a, b, c = torch.split(coefficients, 1, dim=1)
         alpha = torch.sigmoid(a * person + b * background + c)
         return seg, alpha

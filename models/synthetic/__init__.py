@@ -7,7 +7,6 @@ and only then comes the camera with its noise, blur and JPEG.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,4 +95,4 @@ def _save(image: Image.Image, path: Path, **options: object) -> None:
     """Save an image under a temporary name, then rename it."""
     partial = path.with_name(f".{path.name}.partial")
     image.save(partial, **options)  # type: ignore[arg-type]
-    os.replace(partial, path)
+    partial.replace(path)

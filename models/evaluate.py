@@ -1,0 +1,115 @@
+"""How good a checkpoint's mattes are: `python -m models.evaluate CHECKPOINT --data synthetic|DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.dataset import (
+    Pictures,
+    Preprocessing,
+    photos_in,
+    read_photo,
+    synthetic_pictures,
+)
+from models.seg_matting import SegMatting
+
+NETWORKS: dict[str, type[nn.Module]] = {"seg_matting": SegMatting}
+HELD_OUT_SEED = 0  # training takes its seeds from a million on
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures of mattes against the truth, each the mean over pictures."""
+
+    pictures: int
+    iou: float  # of the masks above 0.5, over the pictures with a person in the truth
+    worst_iou: float
+    mean_error: float  # mean absolute difference of alpha
+    empty: int  # pictures with nobody in them
+    false_area: float  # share of such a picture that was taken for a person
+
+    def __str__(self) -> str:
+        line = (
+            f"{self.pictures} pictures: mask IoU mean {self.iou:.4f}, worst {self.worst_iou:.4f}; "
+            f"alpha mean absolute error {self.mean_error:.4f}"
+        )
+        if self.empty:
+            line += f"; {self.empty} with nobody: {self.false_area:.4f} of the area taken for a person"
+        return line
+
+
+def preprocessing_of(network: str) -> Preprocessing:
+    """Return the preprocessing of a network of this package."""
+    return Preprocessing.of_network(Path(__file__).with_name(f"{network}.toml"))
+
+
+def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Return intersection over union of two boolean masks; 1 if both are empty."""
+    union = int(np.count_nonzero(mask | truth))
+    return int(np.count_nonzero(mask & truth)) / union if union else 1.0
+
+
+def evaluate(net: nn.Module, preprocess: Preprocessing, pictures: Iterable[Pictures]) -> Scores:
+    """Return the scores of a network with outputs (seg, alpha) on pictures, H x W x 4 each."""
+    device = next(net.parameters()).device
+    training = net.training
+    net.eval()
+    ious, errors, false_areas = [], [], []
+    with torch.inference_mode():
+        for picture in pictures:
+            rgb = torch.from_numpy(np.ascontiguousarray(picture[..., :3])).permute(2, 0, 1)[None].float()
+            alpha = net(preprocess(rgb.to(device)))[1][0, 0].cpu().numpy()
+            truth = picture[..., 3].astype(np.float32) / 255
+            errors.append(float(np.abs(alpha - truth).mean()))
+            if (truth > 0.5).any():
+                ious.append(mask_iou(alpha > 0.5, truth > 0.5))
+            else:
+                false_areas.append(float((alpha > 0.5).mean()))
+    net.train(training)
+    return Scores(
+        pictures=len(errors),
+        iou=float(np.mean(ious)) if ious else float("nan"),
+        worst_iou=min(ious, default=float("nan")),
+        mean_error=float(np.mean(errors)) if errors else float("nan"),
+        empty=len(false_areas),
+        false_area=float(np.mean(false_areas)) if false_areas else 0.0,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Evaluate a checkpoint from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="file with {epoch, state_dict}")
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="seg_matting")
+    parser.add_argument(
+        "--data", default="synthetic", help="'synthetic', or a folder of NAME.jpg, NAME_alpha.png"
+    )
+    parser.add_argument("--count", type=int, default=500, help="synthetic portraits (default 500)")
+    parser.add_argument(
+        "--seed", type=int, default=HELD_OUT_SEED, help="first seed of the synthetic portraits"
+    )
+    parser.add_argument("--size", type=int, default=256, help="side of the input, pixels (default 256)")
+    options = parser.parse_args(arguments)
+
+    net = NETWORKS[options.network]()
+    checkpoint = torch.load(options.checkpoint, map_location="cpu", weights_only=True)
+    net.load_state_dict(checkpoint["state_dict"])
+    if options.data == "synthetic":
+        pictures: Iterable[Pictures] = synthetic_pictures(
+            options.seed, options.count, options.size, workers=1
+        )
+    else:
+        pictures = (read_photo(photo, options.size) for photo in photos_in(Path(options.data)))
+    sys.stdout.write(f"{evaluate(net, preprocessing_of(options.network), pictures)}\n")
+
+
+if __name__ == "__main__":
+    main()
