@@ -245,10 +245,10 @@ def _read_npy(path: Path) -> np.ndarray[Any, Any]:
     return array
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Split a name so that digits compare as numbers: every part is (number, text), one of them neutral."""
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Split a name so that runs of digits compare as numbers, and before letters."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts]
 
 
 def _require_choice(key: str, value: object, choices: tuple[str, ...]) -> None:

@@ -165,8 +165,8 @@ def _no_state_dict(path: Path, content: object) -> ConversionError:
     stand_ins = _stand_ins(content)
     if stand_ins:
         return ConversionError(
-            f"{path}: refused without running anything in it: the weights are inside pickled objects"
-            f" ({', '.join(stand_ins)})",
+            f"{path}: refused without running anything in it: it holds no complete weights outside"
+            f" of pickled objects ({', '.join(sorted(stand_ins))})",
             hint=_SAVE_HINT,
         )
     if isinstance(content, Mapping):
@@ -180,9 +180,13 @@ def _no_state_dict(path: Path, content: object) -> ConversionError:
     )
 
 
-def _stand_ins(content: object) -> list[str]:
-    values = [content, *content.values()] if isinstance(content, Mapping) else [content]
-    return sorted({type(value).__name__ for value in values if isinstance(value, _StandIn)})
+def _stand_ins(content: object, depth: int = 0) -> set[str]:
+    """Return the names of the stand-ins in nested dictionaries."""
+    if isinstance(content, _StandIn):
+        return {type(content).__name__}
+    if not isinstance(content, Mapping) or depth > _MAX_NESTING:
+        return set()
+    return {name for value in content.values() for name in _stand_ins(value, depth + 1)}
 
 
 def _check_tensors(path: Path, state_dict: Mapping[str, torch.Tensor]) -> None:
@@ -207,7 +211,9 @@ def _without_wrapper_prefixes(state_dict: dict[str, torch.Tensor]) -> dict[str, 
 
 
 def _unfamiliar(names: list[str]) -> str:
-    return ", ".join([name for name in names if not name.startswith(("torch._utils.", "collections."))][:5])
+    """Return the names that are not torch's own for tensors, as text; at most five."""
+    shown = [name for name in names if not name.startswith("torch.") or name.startswith("torch.nn.modules.")]
+    return ", ".join(shown[:5])
 
 
 def _unreadable(path: Path, error: Exception) -> ConversionError:
@@ -219,4 +225,6 @@ def _unreadable(path: Path, error: Exception) -> ConversionError:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    # The message may quote the file: nothing from it may steer the terminal.
+    text = "".join(c if c.isprintable() else "?" for c in lines[0]) if lines else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

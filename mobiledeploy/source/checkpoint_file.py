@@ -75,9 +75,12 @@ def globals_named(path: Path, kind: CheckpointFormat) -> list[str]:
     The pickle is disassembled, not run. A pickle too broken to read gives what was found before the break.
     """
     if kind is CheckpointFormat.ZIP:
-        with zipfile.ZipFile(path) as archive:
-            record = _pickle_record(archive)
-            return sorted(_globals_in_pickle(archive.open(record))) if record else []
+        try:
+            with zipfile.ZipFile(path) as archive:
+                record = _pickle_record(archive)
+                return sorted(_globals_in_pickle(archive.open(record))) if record else []
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError):
+            return []  # a damaged, encrypted or oddly compressed record
     if kind is CheckpointFormat.LEGACY:
         with path.open("rb") as file:
             for _ in range(_LEGACY_OBJECT_INDEX):
@@ -126,8 +129,9 @@ def _globals_in_pickle(file: IO[bytes]) -> set[str]:
     found: set[str] = set()
     try:
         for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name == "GLOBAL":
-                found.add(str(argument).replace(" ", "."))
+            name = str(argument).replace(" ", ".")
+            if opcode.name == "GLOBAL" and all(part.isidentifier() for part in name.split(".")):
+                found.add(name)
     except (ValueError, EOFError, IndexError, UnicodeDecodeError, zipfile.BadZipFile):
         pass  # torch's own reader gives the error; this only lists names
     return found

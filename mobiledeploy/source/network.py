@@ -119,7 +119,9 @@ def _listing(what: str, items: list[str]) -> str:
     if not items:
         return ""
     more = [f"  … and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
-    return "\n".join([f"{len(items)} {what}:", *(f"  {item}" for item in items[:_LISTED]), *more])
+    # Names come from the file: one with control characters must not steer the terminal.
+    shown = [f"  {item if item.isprintable() else ascii(item)}" for item in items[:_LISTED]]
+    return "\n".join([f"{len(items)} {what}:", *shown, *more])
 
 
 def _shape(tensor: torch.Tensor) -> str:

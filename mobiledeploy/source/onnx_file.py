@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
 from mobiledeploy.errors import ConversionError, UsageError
+from mobiledeploy.source.external_data import embed_external_data
 from mobiledeploy.source.reference import TensorSpec, open_session, random_inputs, run
 
 MAX_BYTES = (1 << 31) - 1  # of the model with its weights: protobuf's limit for one message
@@ -41,16 +42,10 @@ def load_onnx(path: Path, input_shapes: Sequence[Sequence[int]] | None = None) -
             that is not supported, has inputs that are not float32, or does not run.
     """
     model = _parse(path)
-    _embed_external_data(model, path)
+    embed_external_data(model, path, limit=MAX_BYTES)
     _check_opset(model, path)
     _drop_initializers_from_inputs(model.graph)
-    try:
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, EncodeError) as error:
-        raise ConversionError(
-            f"{path}: not a valid ONNX model: {str(error).strip().splitlines()[0]}",
-            hint="Export it again from the framework it came from.",
-        ) from error
+    _check_valid(model, path)
     inputs = _static_inputs(model, path, input_shapes)
     outputs = _static_outputs(model, path, inputs)
     return OnnxFile(model, inputs, outputs)
@@ -102,79 +97,6 @@ def _not_onnx(path: Path) -> ConversionError:
     )
 
 
-def _embed_external_data(model: onnx.ModelProto, path: Path) -> None:
-    total = 0
-    for tensor in _tensors(model):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        file = _inside(path, tensor.name, entries.get("location", ""))
-        content = _read_slice(path, tensor.name, file, entries, MAX_BYTES - total)
-        total += len(content)
-        tensor.raw_data = content
-        del tensor.external_data[:]
-        tensor.data_location = onnx.TensorProto.DEFAULT
-
-
-def _inside(path: Path, tensor: str, location: str) -> Path:
-    """Return the file that a tensor's location names, if it is in the model's folder."""
-    # Windows' rules too, whatever the system: a location with a drive or backslashes is never legitimate.
-    posix, windows = PurePosixPath(location), PureWindowsPath(location)
-    folder = path.parent.resolve()
-    file = (folder / location).resolve()  # follows links, so that a link can't lead outside
-    outside = posix.is_absolute() or windows.drive or "\\" in location or not file.is_relative_to(folder)
-    if not location or outside:
-        raise ConversionError(
-            f"{path}: refused, the weights of {tensor!r} are said to be outside its folder ({location!r})"
-        )
-    if not file.is_file():
-        raise ConversionError(
-            f"{path}: the weights of {tensor!r} are in {location!r}, which is not there",
-            hint="Copy the model together with the files of weights beside it.",
-        )
-    return file
-
-
-def _read_slice(path: Path, tensor: str, file: Path, entries: dict[str, str], limit: int) -> bytes:
-    size = file.stat().st_size
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(size - offset)))
-    except ValueError:
-        offset = length = -1
-    if offset < 0 or length < 0 or offset + length > size:
-        raise ConversionError(f"{path}: the weights of {tensor!r} reach beyond the end of {file.name}")
-    if length > limit:
-        raise ConversionError(f"{path}: with its weights it has more than {MAX_BYTES} bytes")
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(length)
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    yield from _graph_tensors(model.graph)
-    for function in model.functions:
-        for node in function.node:
-            yield from _node_tensors(node)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        yield from _node_tensors(node)
-
-
-def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("t"):
-            yield attribute.t
-        yield from attribute.tensors
-        for graph in (attribute.g, *attribute.graphs):
-            yield from _graph_tensors(graph)
-
-
 def _check_opset(model: onnx.ModelProto, path: Path) -> None:
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
@@ -183,6 +105,22 @@ def _check_opset(model: onnx.ModelProto, path: Path) -> None:
                 f"{path}: opset {opset.version} is not supported ({MIN_OPSET} to {newest} are)",
                 hint="Export it again with opset_version=18.",
             )
+
+
+def _check_valid(model: onnx.ModelProto, path: Path) -> None:
+    outputs = [value.type.tensor_type for value in model.graph.output if value.type.HasField("tensor_type")]
+    for tensor in outputs:
+        # The checker insists on shapes that exporters leave out; what they are is found by running the model.
+        tensor.shape.SetInParent()
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, EncodeError) as error:
+        raise ConversionError(
+            f"{path}: not a valid ONNX model: {str(error).strip().splitlines()[0]}",
+            hint="Export it again from the framework it came from.",
+        ) from error
+    for tensor in outputs:
+        tensor.ClearField("shape")
 
 
 def _drop_initializers_from_inputs(graph: onnx.GraphProto) -> None:

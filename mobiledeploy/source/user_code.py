@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import sysconfig
@@ -37,13 +38,9 @@ def import_file(path: Path) -> ModuleType:
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
         folder = folder.parent
-    with running(f"{path}: importing it"), _importing_from(path.parent, folder):
-        if len(parts) == 1:
-            return _execute(path)
-        package = sys.modules.get(parts[0])
-        if package is not None and _home(package) != folder:
-            _forget(parts[0])
-        return importlib.import_module(".".join(parts))
+    package = parts[0] if len(parts) > 1 else ""
+    with running(f"{path}: importing it"), _importing_from(path.parent, folder, package=package):
+        return importlib.import_module(".".join(parts)) if package else _execute(path)
 
 
 def import_module(name: str) -> ModuleType:
@@ -126,11 +123,18 @@ def _execute(path: Path) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _importing_from(*folders: Path) -> Iterator[None]:
-    """Put `folders` first on the import path for a while; forget modules that came from other folders."""
-    for name, home in list(_imported_from.items()):
-        if home not in folders:
-            _forget(name)
+def _importing_from(*folders: Path, package: str = "") -> Iterator[None]:
+    """Put `folders` first on the import path for a while, and let `package` be the one found there.
+
+    Modules that earlier networks brought are forgotten before. What was imported from `folders` stays loaded
+    under its name only where that name means nothing else outside: a person's `models` must not take the
+    place of this project's.
+    """
+    for name in [name for name, home in _imported_from.items() if home not in folders]:
+        _unload(name)
+    displaced = {}
+    if package in sys.modules and _home(sys.modules[package]) not in folders:
+        displaced = _unload(package)
     path_before, modules_before = list(sys.path), set(sys.modules)
     sys.path[:0] = [str(folder) for folder in folders]
     importlib.invalidate_caches()
@@ -139,9 +143,19 @@ def _importing_from(*folders: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path_before
         for name in set(sys.modules) - modules_before:
-            module_home = _home(sys.modules[name])
-            if "." not in name and module_home in folders:
-                _imported_from[name] = module_home
+            home = _home(sys.modules[name]) if "." not in name and name in sys.modules else None
+            if home in folders and home is not None:
+                _imported_from[name] = home
+                if (displaced and name == package) or _means_something_else(name, home):
+                    _unload(name)
+        sys.modules.update(displaced)
+
+
+def _means_something_else(name: str, home: Path) -> bool:
+    spec = importlib.machinery.PathFinder.find_spec(name)
+    if spec is None or not spec.origin:
+        return False
+    return not Path(spec.origin).resolve().is_relative_to(home)
 
 
 def _home(module: ModuleType) -> Path | None:
@@ -154,7 +168,8 @@ def _home(module: ModuleType) -> Path | None:
     return Path(places[0]).resolve().parent if places else None
 
 
-def _forget(name: str) -> None:
-    for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
-        del sys.modules[loaded]
+def _unload(name: str) -> dict[str, ModuleType]:
+    """Take a top-level module and everything below it out of `sys.modules`; returns what was taken out."""
     _imported_from.pop(name, None)
+    names = [key for key in sys.modules if key == name or key.startswith(f"{name}.")]
+    return {key: sys.modules.pop(key) for key in names}
