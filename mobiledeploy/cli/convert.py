@@ -1,0 +1,159 @@
+"""`mobiledeploy convert`."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mobiledeploy.cli.options import format_option, precision_option
+from mobiledeploy.cli.progress import step_progress
+from mobiledeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from mobiledeploy.convert.request import Shape
+    from mobiledeploy.preprocessing import Preprocessing
+
+
+@click.command(short_help="Turn a checkpoint or an ONNX file into a bundle of ncnn models.")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FILE.py:NAME", help="The network; also package.module:NAME. Not for ONNX.")
+@click.option(
+    "--input-shape", "shapes", multiple=True, metavar="1x3xHxW", help="One for each input of the network."
+)
+@precision_option("fp32,fp16, and int8 where --calibration is given")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures or .npy for int8."
+)
+@click.option(
+    "--calibration-method", "method", type=click.Choice(["absmax", "kl"]), default="absmax", show_default=True
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder.  [default: bundles/NAME]"
+)
+@click.option("--name", help="The model's name in tables.  [default: from --model or SOURCE]")
+@click.option("--outputs", metavar="A,B", help="Names for the network's outputs, in order. Not for ONNX.")
+@click.option("--mask", metavar="OUTPUT", help="The output whose values above 0.5 are the subject.")
+@click.option(
+    "--preprocessing",
+    "toml",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Tables [preprocessing] and [network].  [default: the .toml beside the model]",
+)
+@click.option("--mean", metavar="A[,B,C]", help="Subtracted from grey levels 0..255.")
+@click.option("--scale", metavar="A[,B,C]", help="Multiplied after that; 1/255 is a number here.")
+@click.option("--color", type=click.Choice(["rgb", "bgr"]), help="Order of the channels.")
+@click.option(
+    "--trust-checkpoint", is_flag=True, help="Run the code inside a pickled checkpoint. Only for your own."
+)
+@format_option
+def command(
+    source: Path,
+    model: str | None,
+    shapes: tuple[str, ...],
+    precision: tuple[str, ...] | None,
+    calibration: Path | None,
+    method: str,
+    output: Path | None,
+    name: str | None,
+    outputs: str | None,
+    mask: str | None,
+    toml: Path | None,
+    mean: str | None,
+    scale: str | None,
+    color: str | None,
+    trust_checkpoint: bool,
+    form: str,
+) -> None:
+    """Turn a checkpoint or an ONNX file into a bundle of ncnn models.
+
+    SOURCE is a checkpoint (.pth, .pt, .ckpt, .safetensors; weights only, no code in it is run) together with
+    --model, or an .onnx file. The bundle holds one ncnn model for each precision, each compared with onnxruntime.
+
+    \b
+    mobiledeploy convert net.pth --model net.py:Net --input-shape 1x3x256x256 \\
+        --calibration photos/ --mean 104,112,121 --scale 1/255 --color bgr -o bundles/net
+    """
+    from mobiledeploy.convert import ConvertRequest, convert
+    from mobiledeploy.convert.request import NetworkDescription, describing_file, parse_shape
+    from mobiledeploy.report.bundle_table import bundle_table
+    from mobiledeploy.report.formats import render
+
+    if toml is not None and not toml.is_file():
+        raise UsageError(f"{toml}: no such file")
+    toml = toml or describing_file(source, model)
+    known = NetworkDescription.from_toml(toml) if toml else NetworkDescription()
+    input_shapes = tuple(parse_shape(text) for text in shapes) or known.input_shapes
+    name = name or _default_name(source, model)
+    request = ConvertRequest(
+        source=source,
+        output=output or Path("bundles", name),
+        name=name,
+        precisions=precision or (("fp32", "fp16", "int8") if calibration else ("fp32", "fp16")),
+        model=model,
+        input_shapes=input_shapes,
+        output_names=tuple(outputs.split(",")) if outputs else known.outputs,
+        mask=mask or known.mask,
+        calibration=calibration,
+        method=method,
+        trust_checkpoint=trust_checkpoint,
+    )
+    request = dataclasses.replace(
+        request, preprocessing=_preprocessing(input_shapes, toml, mean=mean, scale=scale, color=color)
+    )
+    with step_progress() as progress:
+        bundle, made = convert(request, progress)
+    click.echo(f"{'wrote' if made else 'unchanged:'} {bundle.path}", err=True)
+    columns, rows = bundle_table(bundle)
+    click.echo(render(columns, rows, form, document=bundle.manifest))
+
+
+def _default_name(source: Path, model: str | None) -> str:
+    if model is None:
+        return source.stem
+    place = model.rpartition(":")[0]
+    return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+
+
+def _preprocessing(
+    shapes: tuple[Shape, ...] | None,
+    toml: Path | None,
+    *,
+    mean: str | None,
+    scale: str | None,
+    color: str | None,
+) -> Preprocessing | None:
+    """Put the description together: the TOML file's, with what the command line says instead."""
+    from mobiledeploy.preprocessing import Preprocessing
+    from mobiledeploy.toml_file import read_toml
+
+    given = {key: value for key, value in (("mean", mean), ("scale", scale)) if value is not None}
+    values: dict[str, object] = {key: _numbers(key, text) for key, text in given.items()}
+    if color:
+        values["color"] = color
+    described = toml is not None and "preprocessing" in read_toml(toml)
+    if not described and not values:
+        return None
+    if not shapes or len(shapes) != 1 or len(shapes[0]) != 4:
+        raise UsageError(
+            "preprocessing needs the network's one input shape", hint="Add --input-shape 1x3xHxW."
+        )
+    size = (shapes[0][2], shapes[0][3])
+    base = Preprocessing.from_toml(toml, size) if toml and described else Preprocessing(size)
+    return Preprocessing.from_json({**base.to_json(), **values})
+
+
+def _numbers(key: str, text: str) -> list[float]:
+    try:
+        numbers = [float(Fraction(part.strip())) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError):
+        numbers = []
+    if len(numbers) not in (1, 3):
+        raise UsageError(
+            f"--{key} {text!r}: give one number or three", hint="For example --mean 104,112,121."
+        )
+    return numbers * 3 if len(numbers) == 1 else numbers

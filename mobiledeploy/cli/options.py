@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_PRECISIONS = ("fp32", "fp16", "int8")
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print the result.",
+)
+
+serial_option = click.option(
+    "-s", "--serial", metavar="SERIAL", help="The device: a serial or HOST:PORT.  [default: $ANDROID_SERIAL]"
+)
+
+
+def precision_option(default: str) -> Decorator:
+    """Return the option for a list of precisions; `default` says in words what leaving it out means."""
+    return click.option(
+        "--precision",
+        callback=_precisions,
+        metavar="LIST",
+        help=f"Of {','.join(_PRECISIONS)}.  [default: {default}]",
+    )
+
+
+def _precisions(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    chosen = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not chosen or any(part not in _PRECISIONS for part in chosen):
+        raise click.BadParameter(f"{value!r} is not a list of {', '.join(_PRECISIONS)}")
+    return chosen
+
+
+def integers(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:
+    """Read a list of positive integers such as 1,2,4 (a click callback)."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{value!r} is not a list of positive numbers")
+    return tuple(dict.fromkeys(int(part) for part in parts))

@@ -1,0 +1,89 @@
+"""What each part of a bundle depends on, as one key a part: equal keys mean that nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import ncnn_tools
+from mobiledeploy.bundle import file_hash
+from mobiledeploy.convert.request import ConvertRequest
+
+_TOOLS = ("mobiledeploy", "ncnn", "onnx", "onnxsim", "onnxruntime", "torch")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request, and the keys of the bundle that it asks for."""
+
+    request: ConvertRequest
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """A key for the ONNX reference, for the samples, for each precision, and for what the manifest says."""
+        request = self.request
+        onnx = _digest(
+            file_hash(request.source),
+            request.model and [request.model, _network_sources(request.model)],
+            request.input_shapes,
+            request.output_names,
+            request.trust_checkpoint,
+            self.tools,
+        )
+        preprocessing = request.preprocessing.to_json() if request.preprocessing else None
+        samples = _digest(onnx, preprocessing, _folder_digest(request.calibration))
+        keys = {
+            "onnx": onnx,
+            "samples": samples,
+            "description": _digest(request.name, request.mask, _code_digest()),
+        }
+        for precision in request.precisions:
+            calibrated = request.method if precision == "int8" else None
+            keys[precision] = _digest(samples, precision, calibrated, request.mask, _code_digest())
+        return keys
+
+    @cached_property
+    def tools(self) -> dict[str, str]:
+        """Versions of what the conversion runs on, as far as it is installed."""
+        return {tool: found for tool in _TOOLS if (found := _version(tool))}
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=list).encode()).hexdigest()
+
+
+def _folder_digest(folder: Path | None) -> list[tuple[str, str]] | None:
+    if folder is None or not folder.is_dir():
+        return None
+    return [(file.name, file_hash(file)) for file in sorted(folder.iterdir()) if file.is_file()]
+
+
+def _network_sources(spec: str) -> list[tuple[str, str]]:
+    """Hash the Python files that a network is likely made of: those in the folder of its file or module."""
+    place = spec.rpartition(":")[0]
+    file = Path(place)
+    if file.suffix != ".py":
+        found = importlib.util.find_spec(place)
+        if found is None or found.origin is None:
+            return []
+        file = Path(found.origin)
+    return [(source.name, file_hash(source)) for source in sorted(file.parent.glob("*.py"))]
+
+
+def _code_digest() -> str:
+    """Hash the code that makes variants, so that a changed converter converts again."""
+    folders = (Path(ncnn_tools.__file__).parent, Path(__file__).parent)
+    sources = sorted(source for folder in folders for source in folder.rglob("*.py"))
+    return _digest([file_hash(source) for source in sources])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,193 @@
+"""The steps of `convert`, and what can be taken over from the bundle that is there already."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mobiledeploy.bundle import (
+    MANIFEST,
+    ONNX_FILE,
+    SAMPLES,
+    SCHEMA,
+    Bundle,
+    building,
+    describe_files,
+    file_hash,
+    open_bundle,
+)
+from mobiledeploy.convert.keys import Plan
+from mobiledeploy.convert.reference import Reference, make_reference
+from mobiledeploy.convert.request import ConvertRequest, Progress
+from mobiledeploy.convert.samples import input_data
+from mobiledeploy.convert.variants import (
+    build_graph,
+    calibrate,
+    check_fp32,
+    make_variant,
+    ncnn_outputs,
+    parity,
+    reference_outputs,
+    write_variant,
+)
+from mobiledeploy.errors import UsageError
+from mobiledeploy.preprocessing import FloatArray
+from mobiledeploy.source.onnx_file import load_onnx
+from ncnn_tools.files import write_atomically
+from ncnn_tools.runtime import Runtime
+
+Outputs = Mapping[str, FloatArray]
+
+
+def convert(request: ConvertRequest, progress: Progress | None = None) -> tuple[Bundle, bool]:
+    """Make the bundle that is asked for; returns it, and False where it was there already.
+
+    Raises UsageError for a request that can't be met and ConversionError where the model can't be converted
+    exactly; neither leaves anything behind, and an older bundle in that place stays.
+    """
+    request.check()
+    tell = progress or (lambda *_: None)
+    plan = Plan(request)
+    previous = _previous(request.output)
+    if previous is not None and previous.manifest.get("keys") == plan.keys:
+        return previous, False
+    with building(request.output) as folder:
+        _Builder(plan, previous, folder, tell).build()
+    return open_bundle(request.output), True
+
+
+def _previous(path: Path) -> Bundle | None:
+    """Return the bundle that stands where the new one will, if it is whole."""
+    try:
+        return open_bundle(path)
+    except UsageError:
+        return None
+
+
+class _Builder:
+    """Builds one bundle in a folder, part by part."""
+
+    def __init__(self, plan: Plan, previous: Bundle | None, folder: Path, progress: Progress) -> None:
+        self.plan = plan
+        self.request = plan.request
+        self.previous = previous
+        self.folder = folder
+        self.progress = progress
+
+    def build(self) -> None:
+        reference = self._reference()
+        self.graph = build_graph(reference.file.model)
+        self.data = input_data(self.request, reference.file.inputs)
+        self._check_mask(reference)
+        samples = self._samples()
+        expected = reference_outputs(self.folder / ONNX_FILE, samples)
+        variants = {
+            precision: self._variant(precision, reference, samples, expected)
+            for precision in self.request.precisions
+        }
+        manifest = self._manifest(reference, variants)
+        write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+
+    def _same(self, part: str) -> Bundle | None:
+        """Return the previous bundle if this part of it is still right."""
+        if self.previous is None or self.previous.manifest["keys"].get(part) != self.plan.keys[part]:
+            return None
+        return self.previous
+
+    def _reference(self) -> Reference:
+        target = self.folder / ONNX_FILE
+        if previous := self._same("onnx"):
+            shutil.copyfile(previous.onnx, target)
+            return Reference(load_onnx(target), dict(previous.manifest["onnx"]))
+        return make_reference(self.request, target, self.progress)
+
+    def _check_mask(self, reference: Reference) -> None:
+        names = [spec.name for spec in reference.file.outputs]
+        if self.request.mask is not None and self.request.mask not in names:
+            raise UsageError(
+                f"no output {self.request.mask!r} to make a mask from", hint=f"Outputs: {', '.join(names)}."
+            )
+
+    def _samples(self) -> dict[str, FloatArray]:
+        self.progress("preparing samples", 0, 0)
+        folder = self.folder / SAMPLES
+        folder.mkdir()
+        samples = self.data.kept_samples()
+        for name, blob in self._input_blobs().items():
+            np.save(folder / f"{blob}.npy", samples[name])
+        return samples
+
+    def _input_blobs(self) -> dict[str, str]:
+        return dict(zip((spec.name for spec in self.data.inputs), self.graph.inputs, strict=True))
+
+    @cached_property
+    def _thresholds(self) -> dict[str, float]:
+        return calibrate(self.graph, self.data, self.request.method, self.progress)
+
+    def _variant(
+        self,
+        precision: str,
+        reference: Reference,
+        samples: Mapping[str, FloatArray],
+        expected: Mapping[str, FloatArray],
+    ) -> dict[str, Any]:
+        if previous := self._same(precision):
+            variant = previous.variant(precision)
+            for file in (variant.param, variant.bin):
+                shutil.copyfile(file, self.folder / file.name)
+            return dict(previous.manifest["variants"][precision])
+        self.progress(f"writing {precision}", 0, 0)
+        thresholds = self._thresholds if precision == "int8" else {}
+        facts = write_variant(make_variant(self.graph, precision, thresholds), self.folder, precision)
+        self.progress(f"comparing {precision} with onnxruntime", 0, 0)
+        outputs = {
+            spec.name: (blob, spec.shape)
+            for spec, blob in zip(reference.file.outputs, self.graph.outputs, strict=True)
+        }
+        runtime = Runtime(self.folder / f"{precision}.param", self.folder / f"{precision}.bin")
+        actual = ncnn_outputs(runtime, self._input_blobs(), outputs, samples)
+        figures = parity(actual, expected, self.request.mask)
+        if precision == "fp32":
+            check_fp32(figures)
+        return {**facts, "parity": figures}
+
+    def _manifest(self, reference: Reference, variants: Mapping[str, Any]) -> dict[str, Any]:
+        request = self.request
+        pairs = {
+            "inputs": zip(reference.file.inputs, self.graph.inputs, strict=True),
+            "outputs": zip(reference.file.outputs, self.graph.outputs, strict=True),
+        }
+        tensors = {
+            side: [{"name": spec.name, "shape": list(spec.shape), "blob": blob} for spec, blob in specs]
+            for side, specs in pairs.items()
+        }
+        return {
+            "schema": SCHEMA,
+            "name": request.name,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "tools": self.plan.tools,
+            "source": {
+                "file": request.source.name,
+                "sha256": file_hash(request.source),
+                "model": request.model,
+            },
+            **tensors,
+            "mask": request.mask,
+            "preprocessing": request.preprocessing.to_json() if request.preprocessing else None,
+            "onnx": reference.facts,
+            "samples": self.data.facts(),
+            "calibration": {"images": len(self.data.files), "method": request.method}
+            if self.data.files
+            else None,
+            "variants": variants,
+            "blobs": dict(self.graph.origins),
+            "files": describe_files(self.folder),
+            "keys": self.plan.keys,
+        }

@@ -1,0 +1,126 @@
+"""What `convert` is asked for, and the TOML file beside a network that answers what was not said."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledeploy.errors import UsageError
+from mobiledeploy.preprocessing import Preprocessing
+from mobiledeploy.toml_file import read_toml
+
+PRECISIONS = ("fp32", "fp16", "int8")
+CALIBRATION_METHODS = ("absmax", "kl")
+
+Shape = tuple[int, ...]
+
+# Told what is being done, and how far it is: (step, done, total); a total of 0 is not known.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """The table [network] of a TOML file: what a network takes and gives."""
+
+    input_shapes: tuple[Shape, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    mask: str | None = None
+
+    @classmethod
+    def from_toml(cls, path: Path) -> NetworkDescription:
+        """Read the table; UsageError names the key that is wrong. A file without the table says nothing."""
+        table = read_toml(path).get("network", {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: [network] should be a table")
+        if unknown := set(table) - {"input_shape", "outputs", "mask"}:
+            raise UsageError(f"{path}: [network] has no key {min(unknown)!r}")
+        shapes = table.get("input_shape")
+        texts = [shapes] if isinstance(shapes, str) else shapes
+        return cls(
+            input_shapes=None
+            if texts is None
+            else tuple(parse_shape(text) for text in _strings(path, texts)),
+            outputs=None if "outputs" not in table else tuple(_strings(path, table["outputs"])),
+            mask=None if "mask" not in table else _strings(path, [table["mask"]])[0],
+        )
+
+
+def _strings(path: Path, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f"{path}: [network] holds strings and lists of strings, not {value!r}")
+    return value
+
+
+def parse_shape(text: str) -> Shape:
+    """Read a shape such as 1x3x256x256; UsageError for anything else."""
+    parts = text.lower().split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UsageError(
+            f"{text!r} is not a shape", hint="Write it as batch x channels x height x width: 1x3x256x256."
+        )
+    return tuple(int(part) for part in parts)
+
+
+@dataclass(frozen=True)
+class ConvertRequest:
+    """Everything that determines a bundle.
+
+    `source` is a checkpoint (then `model` names its network, FILE.py:NAME or package.module:NAME) or an .onnx
+    file. `calibration` is a folder of pictures or .npy arrays; int8 needs it.
+    """
+
+    source: Path
+    output: Path
+    name: str
+    precisions: tuple[str, ...]
+    model: str | None = None
+    input_shapes: tuple[Shape, ...] | None = None
+    output_names: tuple[str, ...] | None = None
+    mask: str | None = None
+    preprocessing: Preprocessing | None = None
+    calibration: Path | None = None
+    method: str = "absmax"
+    trust_checkpoint: bool = False
+
+    @property
+    def from_onnx(self) -> bool:
+        """Say whether the source is an ONNX file rather than a checkpoint."""
+        return self.source.suffix.lower() == ".onnx"
+
+    def check(self) -> None:
+        """Raise UsageError where the request can't be met, before any work."""
+        if not self.source.is_file():
+            raise UsageError(f"{self.source}: no such file")
+        if not self.from_onnx and self.model is None:
+            raise UsageError(
+                f"{self.source}: a checkpoint holds weights only, so its network is needed",
+                hint="Add --model FILE.py:NAME or --model package.module:NAME (or give an .onnx file).",
+            )
+        if not self.from_onnx and self.input_shapes is None:
+            raise UsageError("the input shape is not known", hint="Add --input-shape 1x3x256x256.")
+        if "int8" in self.precisions and self.calibration is None:
+            raise UsageError(
+                "int8 needs pictures to calibrate on",
+                hint="Add --calibration DIR, or leave int8 out of --precision.",
+            )
+
+
+def describing_file(source: Path, model: str | None) -> Path | None:
+    """Return the TOML file beside the network's file or module, or beside an ONNX source, if there is one."""
+    if model is None:
+        beside = source.with_suffix(".toml")
+    else:
+        place = model.rpartition(":")[0]
+        beside = Path(place).with_suffix(".toml") if place.endswith(".py") else _module_file(place)
+    return beside if beside.is_file() else None
+
+
+def _module_file(module: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        spec = None
+    return Path(spec.origin).with_suffix(".toml") if spec and spec.origin else Path(module + ".toml")

@@ -1,0 +1,140 @@
+"""The ncnn models of a bundle: one graph, stored in several precisions, each compared with onnxruntime."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from mobiledeploy.convert.request import Progress
+from mobiledeploy.convert.samples import InputData
+from mobiledeploy.errors import ConversionError
+from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
+from mobiledeploy.preprocessing import FloatArray
+from mobiledeploy.source.reference import open_session
+from mobiledeploy.source.reference import run as run_onnx
+from ncnn_tools.calibration import collect_histograms, threshold
+from ncnn_tools.errors import NcnnToolsError
+from ncnn_tools.files import save
+from ncnn_tools.graph import Graph
+from ncnn_tools.half_precision import store_as_fp16
+from ncnn_tools.onnx2ncnn import convert_onnx
+from ncnn_tools.passes import optimize
+from ncnn_tools.quantize import quantizable_layers, quantize
+from ncnn_tools.runtime import Runtime
+
+# max |ncnn - onnxruntime| that fp32 may have: both compute in float32, in another order.
+FP32_TOLERANCE = 1e-4
+
+Thresholds = Mapping[str, float]
+
+
+def build_graph(model: onnx.ModelProto) -> Graph:
+    """Convert and optimize; ConversionError names the node that can't be converted."""
+    try:
+        return optimize(convert_onnx(model))
+    except NcnnToolsError as error:
+        raise ConversionError(
+            f"can't be converted to ncnn: {error}",
+            hint="Replace the operator in the network, or export it so that it does not arise.",
+        ) from error
+
+
+def calibrate(graph: Graph, data: InputData, method: str, progress: Progress) -> dict[str, float]:
+    """Run the calibration files through the fp32 graph; returns a threshold for each blob to be quantized."""
+    blobs = sorted({layer.inputs[0] for layer in quantizable_layers(graph)})
+    total = len(data.files)
+    blob_of = dict(zip((spec.name for spec in data.inputs), graph.inputs, strict=True))
+    samples = ({blob_of[name]: array[0] for name, array in sample.items()} for sample in data.load())
+    try:
+        histograms = collect_histograms(
+            graph, samples, blobs, threads=2, progress=lambda done: progress("calibrating", done, total)
+        )
+    except ValueError as error:
+        raise ConversionError(
+            f"calibration failed: {error}", hint="Check the weights and the preprocessing."
+        ) from error
+    return {blob: threshold(histogram, method) for blob, histogram in histograms.items()}
+
+
+def make_variant(graph: Graph, precision: str, thresholds: Thresholds) -> Graph:
+    """Return the graph stored in a precision. int8 keeps what can't be int8 in fp16."""
+    if precision == "fp32":
+        return graph
+    return store_as_fp16(quantize(graph, thresholds) if precision == "int8" else graph)
+
+
+def write_variant(graph: Graph, folder: Path, precision: str) -> dict[str, Any]:
+    """Write a variant's pair of files; returns its size and layers for the manifest."""
+    param, weights = folder / f"{precision}.param", folder / f"{precision}.bin"
+    save(graph, param, weights)
+    return {
+        "size_bytes": param.stat().st_size + weights.stat().st_size,
+        "layers": dict(Counter(layer.type for layer in graph.layers)),
+        "int8_layers": [layer.name for layer in graph.layers if _is_int8(layer.weights)],
+    }
+
+
+def _is_int8(weights: Mapping[str, Any]) -> bool:
+    return "weight_scales" in weights
+
+
+def reference_outputs(model: Path, samples: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Run onnxruntime on samples of shape (N, ...); returns (N, ...) for each output."""
+    session = open_session(model)
+    count = len(next(iter(samples.values())))
+    runs = [
+        run_onnx(session, {name: array[i : i + 1] for name, array in samples.items()}) for i in range(count)
+    ]
+    return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
+
+
+def ncnn_outputs(
+    runtime: Runtime,
+    blobs: Mapping[str, str],
+    outputs: Mapping[str, tuple[str, tuple[int, ...]]],
+    samples: Mapping[str, FloatArray],
+) -> dict[str, FloatArray]:
+    """Run ncnn on samples of shape (N, ...); returns (N, ...) for each output, in its ONNX shape.
+
+    `blobs` maps inputs to blobs, `outputs` maps outputs to (blob, ONNX shape with a batch of 1).
+    """
+    count = len(next(iter(samples.values())))
+    wanted = [blob for blob, _ in outputs.values()]
+    runs = [
+        runtime.run({blobs[name]: array[i] for name, array in samples.items()}, wanted) for i in range(count)
+    ]
+    return {
+        name: np.concatenate([run[blob].reshape(shape) for run in runs])
+        for name, (blob, shape) in outputs.items()
+    }
+
+
+def parity(
+    outputs: Mapping[str, FloatArray], reference: Mapping[str, FloatArray], mask: str | None
+) -> dict[str, Any]:
+    """Compare outputs with the reference's: max and mean |difference| for each, and the mask's IoU."""
+    figures: dict[str, Any] = {
+        "outputs": {
+            name: {"max_abs": max_abs(outputs[name], expected), "mean_abs": mean_abs(outputs[name], expected)}
+            for name, expected in reference.items()
+        }
+    }
+    if mask is not None:
+        figures["mask_iou"] = mask_iou(outputs[mask], reference[mask])
+    return figures
+
+
+def check_fp32(figures: Mapping[str, Any]) -> None:
+    """Raise ConversionError where the fp32 model does not compute what the ONNX reference does."""
+    for name, entry in figures["outputs"].items():
+        if not entry["max_abs"] <= FP32_TOLERANCE:
+            raise ConversionError(
+                f"output {name!r} of the fp32 model differs from onnxruntime by {entry['max_abs']:.3g} "
+                f"(at most {FP32_TOLERANCE:g} is allowed)",
+                hint="This is a fault of the conversion: please report it with the ONNX file.",
+            )

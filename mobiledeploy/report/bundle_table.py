@@ -1,0 +1,32 @@
+"""A bundle as a table: each variant's size and how far it is from onnxruntime."""
+
+from __future__ import annotations
+
+from mobiledeploy.bundle import Bundle
+from mobiledeploy.report.units import megabytes
+
+Table = tuple[list[str], list[dict[str, object]]]
+
+
+def bundle_table(bundle: Bundle) -> Table:
+    """Return columns and one row a variant; `vs fp32` is the size relative to the fp32 variant's."""
+    fp32 = bundle.variants.get("fp32")
+    outputs = [tensor.name for tensor in bundle.outputs]
+    columns = ["precision", "model size (M)"]
+    columns += ["vs fp32"] if fp32 else []
+    columns += [f"max error of {name}" for name in outputs]
+    columns += ["mask IoU"] if bundle.mask else []
+    rows: list[dict[str, object]] = []
+    for variant in bundle.variants.values():
+        row: dict[str, object] = {
+            "precision": variant.precision,
+            "model size (M)": megabytes(variant.size_bytes),
+        }
+        if fp32:
+            row["vs fp32"] = f"{variant.size_bytes / fp32.size_bytes:.2f}"
+        for name in outputs:
+            row[f"max error of {name}"] = f"{variant.parity['outputs'][name]['max_abs']:.1e}"
+        if bundle.mask:
+            row["mask IoU"] = f"{variant.parity['mask_iou']:.4f}"
+        rows.append(row)
+    return columns, rows

@@ -1,0 +1,15 @@
+"""How numbers are written in tables."""
+
+from __future__ import annotations
+
+
+def megabytes(size_bytes: int) -> str:
+    """Write a size in M (10^6 bytes), as model sizes are usually given."""
+    return f"{size_bytes / 1e6:.2f}"
+
+
+def milliseconds(value: float) -> str:
+    """Write a duration in ms with three significant digits, or the whole milliseconds where it is long."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
