@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.synthetic import background, camera, person
-from models.synthetic.canvas import Array, Canvas, Layers, blurred
+from models.synthetic.canvas import Array, Canvas, Layers, as_bytes, blurred
 
 ASPECTS = [16 / 9, 3 / 2, 4 / 3, 1.0, 3 / 4, 2 / 3]  # of common photos, width : height
 NOBODY = 0.03  # the share of pictures without a person
@@ -56,7 +56,7 @@ def write_portraits(folder: Path, count: int, *, seed: int, size: int = 256) -> 
     for number in range(seed, seed + count):
         picture, alpha = portrait(number, size)
         path = folder / f"portrait_{number:06d}.jpg"
-        matte = np.rint(alpha * 255).astype(np.uint8)
+        matte = as_bytes(alpha)
         _save(Image.fromarray(matte), path.with_name(f"{path.stem}_alpha.png"), format="PNG")
         _save(Image.fromarray(picture), path, format="JPEG", quality=95)
         paths.append(path)

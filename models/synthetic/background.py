@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from models.synthetic.canvas import Array, Canvas, any_colour, blurred, ellipse, rotated
+from models.synthetic.canvas import Array, Canvas, any_colour, as_bytes, blurred, ellipse, rotated, unit_range
 
 
 def picture(canvas: Canvas) -> Array:
@@ -65,7 +65,8 @@ def _bricks(canvas: Canvas) -> Array:
     )
     colour, mortar = any_colour(rng), any_colour(rng)
     scene = np.where(joint[..., None], mortar, colour + tone[..., None])
-    return np.clip(scene + 0.1 * canvas.fractal(20, 3)[..., None], 0, 1).astype(np.float32)
+    wall: Array = np.clip(scene + 0.1 * canvas.fractal(20, 3)[..., None], 0, 1)
+    return wall
 
 
 def _outdoors(canvas: Canvas) -> Array:
@@ -75,7 +76,7 @@ def _outdoors(canvas: Canvas) -> Array:
     sky = sky * rng.uniform(0.5, 1.1) + 0.12 * np.clip(canvas.fractal(3, 5), 0, 1)[..., None]
     scene, colour = sky, any_colour(rng)
     for depth in np.sort(rng.uniform(0.1, 1, rng.integers(1, 4))):
-        ridge = depth + 0.15 * canvas.noise(rng.integers(3, 9), 2)[:1]
+        ridge = depth + 0.15 * canvas.noise(int(rng.integers(3, 9)), 2)[:1]
         land = np.clip((canvas.y - ridge) * canvas.size / 2, 0, 1)[..., None]
         leaves = canvas.fractal(rng.uniform(8, 50), 4, 0.8)
         green = np.array([0.25, 0.35, 0.12]) if rng.random() < 0.6 else colour
@@ -91,16 +92,17 @@ def _foliage(canvas: Canvas) -> Array:
     rng = canvas.rng
     dark, bright = any_colour(rng) * 0.5, any_colour(rng)
     leaves = np.clip(0.5 + canvas.fractal(rng.uniform(3, 30), 5, 0.75), 0, 1)
-    scene = dark + (bright - dark) * leaves[..., None]
+    scene: Array = dark + (bright - dark) * leaves[..., None]
     spots = np.clip(canvas.noise(40, 40) * 5 - 3, 0, 1)
-    return np.clip(scene + spots[..., None] * rng.uniform(0, 0.8), 0, 1).astype(np.float32)
+    scene = scene + spots[..., None] * rng.uniform(0, 0.8)
+    return np.clip(scene, 0, 1)
 
 
-def _drawn(canvas: Canvas, base: Array, draw_things: Callable[[ImageDraw.ImageDraw], None]) -> Array:
+def _drawn(base: Array, draw_things: Callable[[ImageDraw.ImageDraw], None]) -> Array:
     """Return `base` with something drawn on it by Pillow."""
-    image = Image.fromarray(np.rint(np.clip(base, 0, 1) * 255).astype(np.uint8))
+    image = Image.fromarray(as_bytes(base))
     draw_things(ImageDraw.Draw(image))
-    return np.asarray(image, dtype=np.float32) / np.float32(255)
+    return unit_range(image)
 
 
 def _paint(colour: Array) -> tuple[int, int, int]:
@@ -138,7 +140,7 @@ def _room(canvas: Canvas) -> Array:
                         canvas.pixels(line), fill=_paint(frame), width=max(1, int(border * canvas.size))
                     )
 
-    return _drawn(canvas, _wall(canvas), furniture)
+    return _drawn(_wall(canvas), furniture)
 
 
 def _street(canvas: Canvas) -> Array:
@@ -161,7 +163,7 @@ def _street(canvas: Canvas) -> Array:
                             (wx, wy + 0.6 * step + skew)]  # fmt: skip
                     draw.polygon(canvas.pixels(pane), fill=_paint(glass))
 
-    return _drawn(canvas, _outdoors(canvas), buildings)
+    return _drawn(_outdoors(canvas), buildings)
 
 
 def _stage(canvas: Canvas) -> Array:
@@ -186,7 +188,7 @@ def _bokeh(canvas: Canvas) -> Array:
             spot = ellipse(rng.uniform(0, canvas.aspect), rng.uniform(0, 1), radius, radius, points=16)
             draw.polygon(canvas.pixels(spot), fill=_paint(any_colour(rng)))
 
-    return _drawn(canvas, _gradient(canvas, any_colour(rng) * 0.6, any_colour(rng)), discs)
+    return _drawn(_gradient(canvas, any_colour(rng) * 0.6, any_colour(rng)), discs)
 
 
 def _clutter(canvas: Canvas) -> Array:
@@ -206,11 +208,9 @@ def _with_things(canvas: Canvas, scene: Array, count: int) -> Array:
             if kind < 0.3:
                 shape = ellipse(x, y, wide, high, turn)
             elif kind < 0.75:
-                shape = rotated(np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (wide, high), turn) + (x, y)
-            else:
-                shape = rotated(
-                    np.array([(-1, -2), (1, -2), (1, 2), (-1, 2)]) * (0.1 * wide + 0.005, 1), 0.3 * turn
-                ) + (x, y)
+                shape = _box(x, y, wide, high, turn)
+            else:  # a pole or a trunk
+                shape = _box(x, y, 0.1 * wide + 0.005, 2, 0.3 * turn)
             colour = (
                 any_colour(rng)
                 if rng.random() < 0.8
@@ -218,8 +218,14 @@ def _with_things(canvas: Canvas, scene: Array, count: int) -> Array:
             )
             draw.polygon(canvas.pixels(shape), fill=_paint(colour))
 
-    drawn = _drawn(canvas, scene, things)
+    drawn = _drawn(scene, things)
     return np.clip(drawn * (1 + 0.12 * canvas.fractal(12, 4))[..., None], 0, 1)
+
+
+def _box(x: float, y: float, half_width: float, half_height: float, turn: float) -> Array:
+    """Return the outline (4 x 2) of a box about (x, y), turned by `turn` radians."""
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.array([half_width, half_height])
+    return np.asarray(rotated(corners, turn) + np.array([x, y]))
 
 
 SCENES = [_wall, _bricks, _outdoors, _foliage, _room, _street, _stage, _bokeh, _clutter]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.synthetic.canvas import Array, Canvas, blurred
+from models.synthetic.canvas import Array, Canvas, as_bytes, blurred
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -31,7 +31,7 @@ def photograph(canvas: Canvas, scene: Array) -> NDArray[np.uint8]:
         photo = blurred(photo, canvas.size / 256 * rng.uniform(0.3, 1.2))
     strength = float(rng.choice([0.004, 0.015, 0.04], p=[0.55, 0.35, 0.1])) * rng.uniform(0.5, 1.5)
     photo = photo + strength * rng.standard_normal(photo.shape, dtype=np.float32)
-    pixels = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
+    pixels = as_bytes(photo)
     return _jpeg(pixels, int(rng.integers(35, 95))) if rng.random() < 0.5 else pixels
 
 

@@ -7,12 +7,13 @@ photo is squeezed into a square of `size` pixels, as it is before it reaches a n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-Array = NDArray[np.float32]  # H x W x 3 colours or H x W masks, 0..1
+Array = NDArray[np.floating[Any]]  # H x W x 3 colours or H x W masks, 0..1; float32 where it is stored
 
 SUPERSAMPLE = 3  # masks are drawn at three times the size and averaged: ten levels of coverage an edge pixel
 
@@ -56,7 +57,7 @@ class Canvas:
 
     @staticmethod
     def _coverage(image: Image.Image) -> Array:
-        return np.asarray(image.reduce(SUPERSAMPLE), dtype=np.float32) / np.float32(255)
+        return unit_range(image.reduce(SUPERSAMPLE))
 
     def noise(self, cells_x: float, cells_y: float) -> Array:
         """Return smooth noise, about -1..1, with so many bumps across and down the picture."""
@@ -70,7 +71,8 @@ class Canvas:
         for octave in range(octaves):
             scale = min(cells * 2**octave, self.size)
             total += np.float32(gain**octave) * self.noise(scale, scale)
-        return total * np.float32(1 - gain)
+        total *= np.float32(1 - gain)
+        return total
 
 
 class Layers:
@@ -99,6 +101,17 @@ class Layers:
         self.colour[box] += added[box][..., None] * picture
 
 
+def unit_range(image: Image.Image) -> Array:
+    """Return an image of bytes as float32 in 0..1."""
+    values: NDArray[np.float32] = np.asarray(image, dtype=np.float32) / np.float32(255)
+    return values
+
+
+def as_bytes(values: Array) -> NDArray[np.uint8]:
+    """Return values in 0..1 (others are clipped) as bytes."""
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
 def blurred(picture: Array, sigma: float) -> Array:
     """Return an H x W or H x W x 3 float picture blurred by about a Gaussian, `sigma` in pixels."""
     if sigma < 0.2:
@@ -106,8 +119,8 @@ def blurred(picture: Array, sigma: float) -> Array:
     planes = picture[..., None] if picture.ndim == 2 else picture
     blur = ImageFilter.GaussianBlur(float(sigma))
     # Pillow blurs bytes only. The 8 bits suffice for masks and colours.
-    image = Image.fromarray(np.rint(np.clip(planes, 0, 1) * 255).astype(np.uint8).squeeze()).filter(blur)
-    return np.asarray(image, dtype=np.float32) / np.float32(255)
+    image = Image.fromarray(as_bytes(planes).squeeze()).filter(blur)
+    return unit_range(image)
 
 
 def ellipse(
@@ -122,7 +135,8 @@ def ellipse(
 def rotated(points: ArrayLike, turn: float) -> Array:
     """Return N x 2 points turned by `turn` radians about the origin."""
     cos, sin = np.cos(turn), np.sin(turn)
-    return (np.asarray(points) @ np.array([[cos, sin], [-sin, cos]])).astype(np.float32)
+    turned = np.asarray(points) @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(turned, dtype=np.float32)
 
 
 def limb(joints: ArrayLike, radii: Sequence[float]) -> list[Array]:
@@ -158,4 +172,4 @@ def any_colour(rng: np.random.Generator) -> Array:
     grey = rng.beta(1.1, 1.1)
     saturation = rng.choice([0.05, 0.3, 0.8], p=[0.35, 0.4, 0.25]) * rng.uniform(0.5, 1)
     hue = rng.uniform(0, 2 * np.pi) + np.array([0, 2, 4]) * np.pi / 3
-    return np.clip(grey + saturation * 0.5 * np.cos(hue), 0.02, 0.98).astype(np.float32)
+    return np.asarray(np.clip(grey + saturation * 0.5 * np.cos(hue), 0.02, 0.98), dtype=np.float32)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from models.synthetic.canvas import Array, Canvas, Layers, any_colour, blurred, ellipse
-
-if TYPE_CHECKING:
-    from models.synthetic.person import Light, Pose
+from models.synthetic.pose import Light, Pose
 
 
 def outline(pose: Pose, rng: np.random.Generator) -> Array:
@@ -20,11 +16,8 @@ def outline(pose: Pose, rng: np.random.Generator) -> Array:
     u = np.sign(np.sin(angles)) * np.abs(np.sin(angles)) ** rng.uniform(0.8, 1) * jaw
     profile = np.clip(abs(pose.yaw) - 0.55, 0, 0.45) * 2
     facing = (np.sign(u) == np.sign(pose.yaw)) * profile
-    u += (
-        np.sign(pose.yaw)
-        * facing
-        * (0.28 * np.exp(-(((v - 0.2) / 0.13) ** 2)) + 0.1 * np.exp(-(((v - 0.62) / 0.1) ** 2)))
-    )
+    nose, lips = np.exp(-(((v - 0.2) / 0.13) ** 2)), np.exp(-(((v - 0.62) / 0.1) ** 2))
+    u += np.sign(pose.yaw) * facing * (0.28 * nose + 0.1 * lips)
     return pose.on_head(np.stack([u, v], axis=1))
 
 
@@ -61,14 +54,12 @@ def _paint_features(canvas: Canvas, layers: Layers, pose: Pose, skin: Array, sha
     def at(*ellipses: Array) -> Array:
         return canvas.polygons(*(pose.on_head(e) for e in ellipses))
 
-    layers.tint(
-        blurred(at(*(ellipse(u, eye_v, 0.25 * narrow, 0.14) for u in eyes)), h * 12) * 0.35, skin * 0.5
-    )
-    layers.tint(at(*(ellipse(u, eye_v, 0.17 * narrow, open_by) for u in eyes)), rng.uniform(0.55, 0.9) * dim)
-    layers.tint(
-        at(*(ellipse(u + 0.02, eye_v, 0.08 * narrow, min(0.08, open_by)) for u in eyes)),
-        rng.uniform(0, 0.35, 3).astype(np.float32) * dim,
-    )
+    sockets = at(*(ellipse(u, eye_v, 0.25 * narrow, 0.14) for u in eyes))
+    layers.tint(blurred(sockets, h * 12) * 0.35, skin * 0.5)
+    whites = at(*(ellipse(u, eye_v, 0.17 * narrow, open_by) for u in eyes))
+    layers.tint(whites, rng.uniform(0.55, 0.9) * dim)
+    irises = at(*(ellipse(u + 0.02, eye_v, 0.08 * narrow, min(0.08, open_by)) for u in eyes))
+    layers.tint(irises, rng.uniform(0, 0.35, 3).astype(np.float32) * dim)
     brows = [
         pose.on_head([(u - 0.2 * narrow, eye_v - 0.17), (u, eye_v - 0.25), (u + 0.2 * narrow, eye_v - 0.18)])
         for u in eyes
@@ -91,12 +82,10 @@ def _paint_extras(canvas: Canvas, layers: Layers, pose: Pose, skin: Array, head:
     if rng.random() < 0.25:
         u, v = pose.head_grid(canvas)
         low = np.clip((v - 0.25 - 0.5 * np.clip(1 - np.abs(u - shift) * 1.6, 0, 1)) * 6, 0, 1)
-        around = np.clip(1.2 - np.hypot((u - shift) / 0.45, (v - 0.62) / 0.2) * -1 - 1.5, 0, 1)
+        off_lips = np.clip(np.hypot((u - shift) / 0.45, (v - 0.62) / 0.2) - 0.3, 0, 1)
         rough = np.clip(0.8 + 0.5 * canvas.fractal(60, 2), 0, 1)
-        layers.tint(
-            head * low * np.clip(around + 0.4, 0, 1) * rough * rng.uniform(0.3, 1),
-            skin * rng.uniform(0.1, 0.55),
-        )
+        beard = head * low * np.clip(off_lips + 0.4, 0, 1) * rough * rng.uniform(0.3, 1)
+        layers.tint(beard, skin * rng.uniform(0.1, 0.55))
     if rng.random() < 0.2:
         apart, wide = 0.42 * (1 - 0.3 * abs(pose.yaw)), rng.uniform(0.26, 0.36)
         rims = [ellipse(shift + side * apart, -0.05, wide, rng.uniform(0.17, 0.28)) for side in (-1, 1)]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.synthetic.canvas import Array, Canvas, Layers, any_colour, ellipse, mixed, smoothed
-
-if TYPE_CHECKING:
-    from models.synthetic.person import Light, Pose
+from models.synthetic.pose import Light, Pose
 
 COLOURS = [
     (14, 12, 12),
@@ -159,7 +156,8 @@ def _texture(canvas: Canvas, pose: Pose, style: Style, light: Light) -> Array:
     sheen = np.exp(-(((v + 0.55) / 0.25) ** 2)) * rng.uniform(0, 0.5)
     shade = light.on_ball(np.clip(u, -1.2, 1.2) * 0.7, np.clip(v, -1.2, 1.2) * 0.7)
     tone = shade * (1 + 0.22 * streaks + rng.uniform(0.1, 0.4) * clumps + sheen)
-    return np.clip(style.colour * np.clip(tone, 0.15, 2)[..., None], 0, 1)
+    lit: Array = style.colour * np.clip(tone, 0.15, 2)[..., None]
+    return np.clip(lit, 0, 1)
 
 
 def _paint_hat(canvas: Canvas, layers: Layers, pose: Pose, style: Style, light: Light) -> None:
