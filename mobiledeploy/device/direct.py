@@ -30,6 +30,7 @@ from mobiledeploy.device.transport import (
 from mobiledeploy.errors import DeviceError
 
 _WRITE_SIZE = 256 * 1024
+_CONNECT_S = 10.0
 
 
 class DirectTransport:
@@ -68,15 +69,20 @@ class DirectTransport:
         try:
             self._adb.connect(
                 rsa_keys=signers,
-                transport_timeout_s=STEP_S,
-                read_timeout_s=STEP_S,
+                transport_timeout_s=_CONNECT_S,
+                read_timeout_s=_CONNECT_S,
                 auth_timeout_s=authorization_timeout_s,
                 auth_callback=note_question,
             )
         except (exceptions.TcpTimeoutException, exceptions.AdbTimeoutError) as error:
             if asked:
                 raise unauthorized(self.serial) from error
-            raise
+            raise DeviceError(f"{self.serial} is there, but does not answer as an ADB device") from error
+        except OSError as error:
+            raise DeviceError(
+                f"can't connect to {self.serial}: {error.strerror or error}",
+                hint="Is the device on, connected, and its USB or wireless debugging switched on?",
+            ) from error
 
     def open(self, service: str, deadline: float) -> DirectStream:
         """Open a service; see `Transport.open`."""

@@ -16,10 +16,10 @@ from mobiledeploy.device.device import Device
 from mobiledeploy.device.direct import DirectTransport, unauthorized
 from mobiledeploy.device.keys import load_signers
 from mobiledeploy.device.links import TcpLink, UsbLink
+from mobiledeploy.device.registry import registered_phones
 from mobiledeploy.device.transport import Transport
 from mobiledeploy.device.usb import find_usb_device, usb_available, usb_devices
 from mobiledeploy.errors import DeviceError
-from mobiledeploy.phone.registry import registered_phones
 
 State = Literal["device", "unauthorized", "offline", "no permission"]
 

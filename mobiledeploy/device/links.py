@@ -62,8 +62,16 @@ class UsbLink(BaseTransport):  # type: ignore[misc]
         self._serial = serial
 
     def connect(self, transport_timeout_s: float | None) -> None:
-        """Claim the interface."""
-        self._transport.connect(transport_timeout_s)
+        """Claim the interface; raises DeviceError where another program has it, or we may not."""
+        import usb1
+
+        try:
+            self._transport.connect(transport_timeout_s)
+        except usb1.USBError as error:
+            raise DeviceError(
+                f"can't open the USB device {self._serial}: {error}",
+                hint="Another program may be using it (an adb server, a file manager), or you may not.",
+            ) from error
 
     def close(self) -> None:
         """Release the interface."""

@@ -110,7 +110,7 @@ def _emulated(abi: str | None, cpu: str | None) -> Identity:
             hint="Debian and Ubuntu have it in the package qemu-user.",
         )
     host = _host_cpu()
-    title = f"virtual {name} phone, emulated on {host}"
+    title = f"virtual {name} phone emulated on {host}"
     cores = os.cpu_count() or 1
     return Identity(
         abi=model.abi,

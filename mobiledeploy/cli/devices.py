@@ -1,0 +1,123 @@
+"""`mobiledeploy devices`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mobiledeploy.cli.options import format_option, serial_option
+from mobiledeploy.errors import MobileDeployError
+
+if TYPE_CHECKING:
+    from mobiledeploy.device import DeviceFacts, DeviceSummary
+
+_COLUMNS = ("serial", "state", "model", "soc", "abi", "cores", "CPU features", "memory (GB)", "android")
+
+# What decides which kernels ncnn can use; the others would only widen the table. JSON has them all.
+_KERNEL_FEATURES = (
+    "asimdhp",
+    "asimddp",
+    "asimdfhm",
+    "i8mm",
+    "bf16",
+    "sve",
+    "sve2",
+    "neon",
+    "vfpv4",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+)
+
+
+@click.command(short_help="List devices and their facts, or clean what was pushed to them.")
+@serial_option
+@click.option("--clean", is_flag=True, help="Remove everything that was ever pushed to the device.")
+@format_option
+def command(serial: str | None, clean: bool, form: str) -> None:
+    """List devices and their facts, or clean what was pushed to them.
+
+    With --serial only that device is shown. Devices come from a running ADB server, from USB, and from virtual phones started by `mobiledeploy phone`.
+    --clean takes the only device there is, or the one that --serial or $ANDROID_SERIAL names.
+    """
+    if clean:
+        _clean(serial, form)
+    else:
+        _list(serial, form)
+
+
+def _clean(serial: str | None, form: str) -> None:
+    from mobiledeploy.device import open_device
+    from mobiledeploy.report.formats import render
+
+    with open_device(serial) as device:
+        freed = device.clean()
+        row = {"serial": device.facts.serial, "freed_bytes": freed}
+    click.echo(render(list(row), [row], form))
+
+
+def _list(serial: str | None, form: str) -> None:
+    from mobiledeploy.device import list_devices
+    from mobiledeploy.report.formats import render
+
+    if serial is not None:
+        facts = _facts(serial)
+        click.echo(render(_COLUMNS, [_row(facts)], form, document=[facts.to_json()]))
+        return
+    rows: list[dict[str, object]] = []
+    documents: list[dict[str, object]] = []
+    for summary in list_devices():
+        row, document = _describe(summary)
+        rows.append(row)
+        documents.append(document)
+    click.echo(render(_COLUMNS, rows, form, document=documents))
+    if not rows:
+        click.echo("no device found; `mobiledeploy phone` starts a virtual one", err=True)
+
+
+def _facts(serial: str) -> DeviceFacts:
+    from mobiledeploy.device import open_device
+
+    with open_device(serial) as device:
+        return device.facts
+
+
+def _describe(summary: DeviceSummary) -> tuple[dict[str, object], dict[str, object]]:
+    """Return a device's row and its JSON; one that can't be used has its state and the reason on stderr."""
+    document: dict[str, object] = {"serial": summary.serial, "state": summary.state}
+    if summary.state != "device":
+        row = {**document, "model": summary.description}
+        return row, {**document, "description": summary.description}
+    try:
+        facts = _facts(summary.serial)
+    except MobileDeployError as error:
+        click.echo(f"{summary.serial}: {error.message}", err=True)
+        row = {**document, "state": "unusable", "model": summary.description}
+        return row, {**document, "state": "unusable", "error": error.message}
+    return _row(facts), {**document, **facts.to_json()}
+
+
+def _row(facts: DeviceFacts) -> dict[str, object]:
+    return {
+        "serial": facts.serial,
+        "state": "device",
+        "model": facts.model,
+        "soc": facts.soc,
+        "abi": ", ".join(facts.abis),
+        "cores": _cores(facts),
+        "CPU features": " ".join(name for name in _KERNEL_FEATURES if name in facts.cpu_features),
+        "memory (GB)": f"{facts.memory_bytes / 1e9:.1f}" if facts.memory_bytes else None,
+        "android": facts.android_version,
+    }
+
+
+def _cores(facts: DeviceFacts) -> str:
+    """Write the cores by their clocks, fastest first: `2x2.85 4x1.80 GHz`."""
+    clocks = [core.max_khz for core in facts.cores]
+    known = sorted({clock for clock in clocks if clock}, reverse=True)
+    if not known:
+        return str(len(clocks))
+    return " ".join(f"{clocks.count(clock)}x{clock / 1e6:.2f}" for clock in known) + " GHz"

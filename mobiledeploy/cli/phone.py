@@ -1,0 +1,54 @@
+"""`mobiledeploy phone`."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import click
+
+
+@click.command(short_help="Run a virtual phone: this computer as an ADB device on loopback.")
+@click.option(
+    "--abi", type=click.Choice(["arm64-v8a", "armeabi-v7a", "x86_64"]), help="[default: this computer's own]"
+)
+@click.option("--cpu", metavar="MODEL", help="CPU to emulate with QEMU, such as cortex-a53 or cortex-a76.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1.  [default: a free one]"
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for its files, kept afterwards.  [default: a temporary one]",
+)
+def command(abi: str | None, cpu: str | None, port: int, root: Path | None) -> None:
+    """Run a virtual phone: this computer as an ADB device on loopback.
+
+    It runs until Ctrl-C. It takes files and commands as a phone does, and runs them for real, with your rights.
+    It trusts every program on this computer that can reach its port.
+
+    By default its programs run natively, so its latencies are this computer's. With --abi or --cpu an ARM CPU is
+    emulated, where QEMU's user emulation is installed; times measured on that are never called latency.
+    """
+    from mobiledeploy.device.registry import RegisteredPhone, registered
+    from mobiledeploy.phone import VirtualPhone
+
+    signal.signal(signal.SIGTERM, _stop)
+    with (
+        VirtualPhone(root, abi=abi, cpu=cpu, port=port) as phone,
+        registered(RegisteredPhone(phone.port, phone.identity.model)),
+    ):
+        click.echo(f"{phone.identity.model}: {phone.serial}")
+        click.echo(f"  mobiledeploy benchmark BUNDLE -s {phone.serial}")
+        click.echo(f"  adb connect {phone.serial}")
+        click.echo("Ctrl-C stops it.")
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """End like Ctrl-C does, so that nothing is left behind."""
+    raise KeyboardInterrupt
