@@ -75,11 +75,24 @@ def photos_in(folder: Path) -> list[Path]:
 
 def read_photo(photo: Path, size: int) -> Pictures:
     """Return a photo with its alpha, squeezed to `size` x `size`, H x W x 4."""
-    square = (size, size)
     picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
     alpha = Image.open(alpha_of(photo)).convert("L")
-    resized = [image.resize(square, Image.Resampling.BILINEAR) for image in (picture, alpha)]
-    return np.dstack([np.asarray(image) for image in resized])
+    return _resized(picture, alpha, size)
+
+
+def resized(picture: Pictures, size: int) -> Pictures:
+    """Return a picture (H x W x 4) at `size` x `size`."""
+    if picture.shape[:2] == (size, size):
+        return picture
+    return _resized(Image.fromarray(picture[..., :3]), Image.fromarray(picture[..., 3]), size)
+
+
+def _resized(
+    picture: Image.Image, alpha: Image.Image, size: int, box: tuple[float, float, float, float] | None = None
+) -> Pictures:
+    """Return S x S x 4 from `box` of both. Colour and alpha apart: Pillow weighs RGBA's colours by alpha."""
+    parts = [image.resize((size, size), Image.Resampling.BILINEAR, box=box) for image in (picture, alpha)]
+    return np.dstack([np.asarray(part) for part in parts])
 
 
 def gather(
@@ -127,10 +140,7 @@ def augmented(picture: Pictures, size: int, rng: np.random.Generator) -> Picture
     part = rng.uniform(0.7, 1, 2) if rng.random() < 0.6 else np.ones(2)
     left, top = rng.uniform(0, 1 - part) * (width, height)
     box = (left, top, left + part[0] * width, top + part[1] * height)
-    # Colour and alpha apart: Pillow weighs colours by alpha when it resizes RGBA.
-    parts = [Image.fromarray(picture[..., :3]), Image.fromarray(picture[..., 3])]
-    resized = [image.resize((size, size), Image.Resampling.BILINEAR, box=box) for image in parts]
-    out = np.dstack([np.asarray(image) for image in resized])
+    out = _resized(Image.fromarray(picture[..., :3]), Image.fromarray(picture[..., 3]), size, box)
     if rng.random() < 0.5:
         out = out[:, ::-1]
     gain, shift = rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3), rng.uniform(-15, 15)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.dataset import Pictures, batch, gather, photos_in, read_photo, synthetic_pictures
+from models.dataset import Pictures, batch, gather, photos_in, read_photo, resized, synthetic_pictures
 from models.evaluate import HELD_OUT_SEED, NETWORKS, evaluate, preprocessing_of
 from models.losses import matting_loss
 
@@ -160,12 +160,13 @@ def train(plan: Plan, *, workers: int = 1, until: int | None = None) -> Path:
                     f"the loss is {losses[-1]} at step {trainer.step}; try a lower --rate"
                 )
             if trainer.step % plan.evaluate_every == 0 or trainer.step == end:
-                scores = evaluate(trainer.average, trainer.preprocess, held_out)
+                size = plan.size_at(trainer.step - 1)
+                scores = evaluate(trainer.average, trainer.preprocess, (resized(p, size) for p in held_out))
                 trainer.save(last)
                 trainer.export(plan.out / f"{plan.network}.pth", len(pictures))
                 left = (time.monotonic() - started) / (trainer.step - first) * (plan.steps - trainer.step)
                 progress = f"step {trainer.step}/{plan.steps}, {left / 60:.0f} min left"
-                log.info("%s: loss %.4f; held out, %s", progress, np.mean(losses), scores)
+                log.info("%s: loss %.4f; held out at %d, %s", progress, np.mean(losses), size, scores)
                 losses.clear()
     return plan.out / f"{plan.network}.pth"
 
@@ -232,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures, state and checkpoint")
     parser.add_argument("--pictures", type=int, default=5000, help="synthetic portraits (default 5000)")
     parser.add_argument("--held-out", type=int, default=200, help="pictures to evaluate on (default 200)")
-    parser.add_argument("--stages", type=_stages, default="128:3000,256:900", help="SIZE:STEPS,SIZE:STEPS")
+    parser.add_argument("--stages", type=_stages, default="128:1800,256:1500", help="SIZE:STEPS,SIZE:STEPS")
     parser.add_argument("--batch", type=int, default=16, help="pictures a step (default 16)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (default 0.002)")
     parser.add_argument("--seed", type=int, default=1)
