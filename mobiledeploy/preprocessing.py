@@ -171,7 +171,7 @@ class Preprocessing:
             )
         if not np.isfinite(array).all():
             raise UsageError(f"{path}: holds NaN or infinity")
-        return np.ascontiguousarray(array.reshape(wanted))
+        return np.array(array.reshape(wanted), order="C")  # a copy: the file may change later
 
 
 def read_image(path: Path) -> UInt8Array:

@@ -6,12 +6,14 @@ Everything else gets an error that says what the file seems to be instead.
 
 from __future__ import annotations
 
+import io
 import pickle
 import pickletools
+import struct
 import zipfile
+import zlib
 from enum import Enum
 from pathlib import Path
-from typing import IO
 
 from mobiledeploy.errors import ConversionError, UsageError
 
@@ -25,9 +27,21 @@ _LEGACY_OBJECT_INDEX = 3
 _MAX_EXPANSION = 4
 _EXPANSION_ALLOWANCE = 64 << 20
 # The pickle inside names tensors and holds no weights: tens of KB for hundreds of tensors.
-_MAX_PICKLE_BYTES = 256 << 20
+_MAX_PICKLE_BYTES = 64 << 20
 
 _SAFETENSORS_MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
+
+# What Python's readers of zip archives and pickles raise on damaged, encrypted or oddly compressed files.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    LookupError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
 
 _WEIGHTS_HINT = "Expected: a file written by torch.save(model.state_dict(), PATH), or safetensors."
 
@@ -74,25 +88,26 @@ def globals_named(path: Path, kind: CheckpointFormat) -> list[str]:
 
     The pickle is disassembled, not run. A pickle too broken to read gives what was found before the break.
     """
-    if kind is CheckpointFormat.ZIP:
-        try:
+    try:
+        if kind is CheckpointFormat.ZIP:
             with zipfile.ZipFile(path) as archive:
                 record = _pickle_record(archive)
-                return sorted(_globals_in_pickle(archive.open(record))) if record else []
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError):
-            return []  # a damaged, encrypted or oddly compressed record
-    if kind is CheckpointFormat.LEGACY:
-        with path.open("rb") as file:
+                return sorted(_globals_in_pickle(io.BytesIO(archive.read(record)))) if record else []
+        if kind is CheckpointFormat.LEGACY:
+            with path.open("rb") as file:
+                content = io.BytesIO(file.read(min(path.stat().st_size, _MAX_PICKLE_BYTES)))
             for _ in range(_LEGACY_OBJECT_INDEX):
-                _globals_in_pickle(file)
-            return sorted(_globals_in_pickle(file))
+                _globals_in_pickle(content)
+            return sorted(_globals_in_pickle(content))
+    except _DAMAGED:
+        pass  # torch's own reader gives the error
     return []
 
 
 def _identify_zip(path: Path, size: int) -> CheckpointFormat:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise ConversionError(
             f"{path}: the archive is truncated or damaged ({error})", hint="Copy or download it again."
         ) from error
@@ -125,15 +140,16 @@ def _pickle_record(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
     return None
 
 
-def _globals_in_pickle(file: IO[bytes]) -> set[str]:
+def _globals_in_pickle(file: io.BytesIO) -> set[str]:
+    """Read one pickle from memory: whatever length it claims, no more than what is there is read."""
     found: set[str] = set()
     try:
         for opcode, argument, _ in pickletools.genops(file):
             name = str(argument).replace(" ", ".")
             if opcode.name == "GLOBAL" and all(part.isidentifier() for part in name.split(".")):
                 found.add(name)
-    except (ValueError, EOFError, IndexError, UnicodeDecodeError, zipfile.BadZipFile):
-        pass  # torch's own reader gives the error; this only lists names
+    except _DAMAGED:
+        pass
     return found
 
 

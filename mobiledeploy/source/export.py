@@ -175,7 +175,7 @@ def _checked_names(given: Sequence[str] | None, found: list[str], inputs: list[s
     if len({*names, *inputs}) != len(names) + len(inputs) or not all(names):
         raise UsageError(
             f"input and output names must differ and not be empty: {', '.join([*inputs, *names])}",
-            hint="Give other names with --output-names.",
+            hint="Give other names for the outputs.",
         )
     return names
 

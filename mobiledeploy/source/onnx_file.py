@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
-from mobiledeploy.errors import ConversionError, UsageError
+from mobiledeploy.errors import ConversionError, MobileDeployError, UsageError
 from mobiledeploy.source.external_data import embed_external_data
 from mobiledeploy.source.reference import TensorSpec, open_session, random_inputs, run
 
@@ -156,8 +156,9 @@ def _require_float(path: Path, value: onnx.ValueInfoProto) -> None:
         raise ConversionError(f"{path}: the input {value.name!r} is a sequence or map, not a tensor")
     element = value.type.tensor_type.elem_type
     if element != onnx.TensorProto.FLOAT:
+        names = {number: name for name, number in onnx.TensorProto.DataType.items()}
         raise ConversionError(
-            f"{path}: the input {value.name!r} is {onnx.TensorProto.DataType.Name(element)}, not float32",
+            f"{path}: the input {value.name!r} is {names.get(element, 'of an unknown type')}, not float32",
             hint="Export the model with float32 inputs.",
         )
 
@@ -211,8 +212,8 @@ def _static_outputs(
     """Write the outputs' shapes into the model, as one inference finds them: inference by rules may stop."""
     try:
         results = run(open_session(model.SerializeToString()), random_inputs(inputs, seed=0))
-    except ConversionError as error:
-        raise ConversionError(f"{path}: {error.message}", hint=error.hint) from error
+    except MobileDeployError as error:
+        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
     for value in model.graph.output:
         result = results[value.name]
         if not isinstance(result, np.ndarray) or result.dtype != np.float32:

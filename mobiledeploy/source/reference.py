@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from mobiledeploy.errors import ConversionError
+from mobiledeploy.errors import ConversionError, UsageError
 
 # Only fatal messages: onnxruntime writes warnings to standard error by itself.
 _SEVERITY_FATAL = 4
+
+# 256 MiB in float32, a picture of 4700x4700: a mistyped shape, or a file's, must not take all memory.
+MAX_ELEMENTS = 1 << 26
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -58,7 +62,17 @@ def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, FloatArray])
 
 
 def random_inputs(inputs: Sequence[TensorSpec], seed: int) -> dict[str, FloatArray]:
-    """Return standard normal inputs, the same for the same seed."""
+    """Return standard normal inputs, the same for the same seed.
+
+    Raises:
+        UsageError: an input has more than `MAX_ELEMENTS` elements.
+    """
+    for spec in inputs:
+        if math.prod(spec.shape) > MAX_ELEMENTS:
+            shape = "x".join(str(extent) for extent in spec.shape)
+            raise UsageError(
+                f"the input {spec.name!r} of shape {shape} has more than {MAX_ELEMENTS} elements"
+            )
     generator = np.random.default_rng(seed)
     return {spec.name: generator.standard_normal(spec.shape, dtype=np.float32) for spec in inputs}
 

@@ -176,6 +176,12 @@ def test_what_is_no_model(path: Path, content: bytes) -> None:
         load_onnx(path)
 
 
+def test_an_input_beyond_reason_is_refused(path: Path, conv_model: ConvModel) -> None:
+    onnx.save(conv_model([1, 3, 1 << 30, 1 << 30]), path)
+    with pytest.raises(UsageError, match="'image' of shape 1x3x1073741824x1073741824 has more than"):
+        load_onnx(path)
+
+
 def test_missing_file(path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         load_onnx(path)
