@@ -153,19 +153,21 @@ def _importing_from(*folders: Path, package: str = "") -> Iterator[None]:
 
 def _means_something_else(name: str, home: Path) -> bool:
     spec = importlib.machinery.PathFinder.find_spec(name)
-    if spec is None or not spec.origin:
-        return False
-    return not Path(spec.origin).resolve().is_relative_to(home)
+    return spec is not None and spec.origin is not None and _home_of(spec.origin) != home
 
 
 def _home(module: ModuleType) -> Path | None:
     """Return the folder from which a top-level module or package is imported; None for a built-in one."""
     origin = getattr(module, "__file__", None)
     if origin:
-        file = Path(origin).resolve()
-        return file.parent.parent if file.name == "__init__.py" else file.parent
+        return _home_of(origin)
     places = list(getattr(module, "__path__", []))  # a package without __init__.py
     return Path(places[0]).resolve().parent if places else None
+
+
+def _home_of(origin: str) -> Path:
+    file = Path(origin).resolve()
+    return file.parent.parent if file.name == "__init__.py" else file.parent
 
 
 def _unload(name: str) -> dict[str, ModuleType]:
