@@ -12,7 +12,6 @@ Pictures that already have the network's size are not resampled at all.
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mobiledeploy.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+from mobiledeploy.toml_file import read_toml
 
 COLORS = ("rgb", "bgr")
 # `area` averages the source pixels under each target pixel (pillow's box filter).
@@ -87,10 +82,7 @@ class Preprocessing:
         Raises:
             UsageError: the file can't be read, has no such table, or a key is unknown or has a bad value.
         """
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"{path}: can't be read as TOML: {error}") from error
+        document = read_toml(path)
         table = document.get("preprocessing")
         if not isinstance(table, dict):
             raise UsageError(f"{path}: has no table [preprocessing]")

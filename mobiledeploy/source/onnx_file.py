@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from google.protobuf.message import DecodeError, EncodeError  # type: ignore[imp
 from mobiledeploy.errors import ConversionError, MobileDeployError, UsageError
 from mobiledeploy.source.external_data import embed_external_data
 from mobiledeploy.source.reference import TensorSpec, open_session, random_inputs, run
+from ncnn_tools.files import write_atomically
 
 MAX_BYTES = (1 << 31) - 1  # of the model with its weights: protobuf's limit for one message
 MIN_OPSET = 7  # the oldest that onnxruntime supports, by its compatibility page
@@ -61,18 +61,7 @@ def save_onnx(model: onnx.ModelProto, path: Path) -> None:
         content = model.SerializeToString(deterministic=True)
     except (EncodeError, ValueError) as error:
         raise ConversionError(f"{path}: the model is too large for one ONNX file (2 GiB)") from error
-    replace_file(path, content)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path` through a temporary file beside it, so that no reader sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(path, content)
 
 
 def _parse(path: Path) -> onnx.ModelProto:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobiledeploy.errors import ConversionError
-from mobiledeploy.source.onnx_file import OnnxFile, load_onnx, replace_file
+from mobiledeploy.source.onnx_file import OnnxFile, load_onnx
 from mobiledeploy.source.reference import open_session, random_inputs, relative_error, run
+from ncnn_tools.files import write_atomically
 
 # Folding only reorders float32 sums: far below this. A larger error is a bug in the simplifier.
 _TOLERANCE = 1e-4
@@ -42,7 +43,7 @@ def simplify_onnx(source: Path, target: Path, *, timeout_s: float = 300) -> Simp
     with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as folder:
         candidate = Path(folder) / "simplified.onnx"
         reason = _run_onnxsim(source.resolve(), candidate, timeout_s) or _difference(original, candidate)
-        replace_file(target, (source if reason else candidate).read_bytes())
+        write_atomically(target, (source if reason else candidate).read_bytes())
     return Simplification(simplified=not reason, reason=reason)
 
 
