@@ -40,8 +40,9 @@ _KERNEL_FEATURES = (
 def command(serial: str | None, clean: bool, form: str) -> None:
     """List devices and their facts, or clean what was pushed to them.
 
-    With --serial only that device is shown. Devices come from a running ADB server, from USB, and from virtual phones started by `mobiledeploy phone`.
-    --clean takes the only device there is, or the one that --serial or $ANDROID_SERIAL names.
+    With --serial only that device is shown. Devices come from a running ADB server, from USB, and from virtual
+    phones started by `mobiledeploy phone`. --clean takes the only device there is, or the one that --serial or
+    $ANDROID_SERIAL names.
     """
     if clean:
         _clean(serial, form)

@@ -26,7 +26,7 @@ def command(abi: str | None, cpu: str | None, port: int, root: Path | None) -> N
     """Run a virtual phone: this computer as an ADB device on loopback.
 
     It runs until Ctrl-C. It takes files and commands as a phone does, and runs them for real, with your rights.
-    It trusts every program on this computer that can reach its port.
+    It trusts this user's ADB keys only, because every user of this computer can reach its port.
 
     By default its programs run natively, so its latencies are this computer's. With --abi or --cpu an ARM CPU is
     emulated, where QEMU's user emulation is installed; times measured on that are never called latency.

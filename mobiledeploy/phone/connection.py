@@ -34,12 +34,12 @@ from mobiledeploy.phone.packets import (
 )
 from mobiledeploy.phone.streams import Stream, StreamClosedError
 
-# A service is run with a stream and what stands behind the colon of its name.
 Service = Callable[[Stream], None]
 FindService = Callable[[str], Service | None]
 
 MAX_STREAMS = 64
 MAX_QUEUED_PACKETS = 1024  # a peer that makes us answer and never reads is cut off
+_JOIN_S = 5.0
 
 
 class Connection:
@@ -66,6 +66,7 @@ class Connection:
         self._version = VERSION_CHECKSUM
         self._max_payload = MAX_PAYLOAD_V1
         self._streams: dict[int, Stream] = {}
+        self._services: set[threading.Thread] = set()
         self._streams_lock = threading.Lock()
         self._last_id = 0
         self._outgoing: queue.Queue[Packet | None] = queue.Queue(MAX_QUEUED_PACKETS)
@@ -80,9 +81,12 @@ class Connection:
             pass  # a connection that breaks simply ends, as adbd's does
         finally:
             self.stop()
-            for stream in list(self._streams.values()):
+            with self._streams_lock:
+                streams = list(self._streams.values())
+            for stream in streams:
                 stream.hang_up()
-            writer.join()
+            for thread in (writer, *self._services):
+                thread.join(_JOIN_S)
             self._socket.close()
 
     def stop(self) -> None:
@@ -161,23 +165,25 @@ class Connection:
     def _open(self, packet: Packet) -> None:
         name = packet.payload.rstrip(b"\0").decode("utf-8", "surrogateescape")
         service = self._find_service(name)
-        with self._streams_lock:
-            accepted = service is not None and packet.arg0 != 0 and len(self._streams) < MAX_STREAMS
-            if accepted:
-                self._last_id += 1
-                stream = Stream(
-                    self._last_id,
-                    packet.arg0,
-                    max_payload=self._max_payload,
-                    send=self._send,
-                    forget=self._forget,
-                )
-                self._streams[stream.local_id] = stream
-        if service is None or not accepted:
+        # Counted by threads: a process may outlive its stream.
+        self._services = {thread for thread in self._services if thread.is_alive()}
+        if service is None or packet.arg0 == 0 or len(self._services) >= MAX_STREAMS:
             self._send(Packet(CLSE, 0, packet.arg0))
             return
+        self._last_id += 1
+        stream = Stream(
+            self._last_id,
+            packet.arg0,
+            max_payload=self._max_payload,
+            send=self._send,
+            forget=self._forget,
+        )
+        with self._streams_lock:
+            self._streams[stream.local_id] = stream
         self._send(Packet(OKAY, stream.local_id, stream.remote_id))
-        threading.Thread(target=_run, args=(service, stream), name=name[:40], daemon=True).start()
+        thread = threading.Thread(target=_run, args=(service, stream), name="adb-service", daemon=True)
+        self._services.add(thread)
+        thread.start()
 
     def _forget(self, local_id: int) -> None:
         with self._streams_lock:

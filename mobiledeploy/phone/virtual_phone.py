@@ -10,6 +10,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from mobiledeploy.device.keys import load_signers
 from mobiledeploy.errors import DeviceError, UsageError
 from mobiledeploy.phone.authorization import Authorization, Policy
 from mobiledeploy.phone.connection import Connection
@@ -30,7 +31,8 @@ class VirtualPhone:
 
     `root` is its folder, kept afterwards; None makes one that is removed at the end. `abi` and `cpu`
     choose what it emulates (see `identity.EMULATED_CPUS`); None is this computer itself.
-    `authorization` is "any", "none" or a list of public keys; `port` 0 takes a free one.
+    `authorization` is "any", "none" or a list of public keys; None trusts this user's own keys, which
+    adb uses too, since any user of this computer can reach the port. `port` 0 takes a free one.
     Entering raises DeviceError where the phone can't run here or its port is taken, and UsageError
     for a port that adb servers take for an emulator's.
     """
@@ -41,12 +43,12 @@ class VirtualPhone:
         *,
         abi: str | None = None,
         cpu: str | None = None,
-        authorization: Policy = "any",
+        authorization: Policy | None = None,
         port: int = 0,
     ) -> None:
         self.identity = make_identity(abi, cpu)
         self._root = root
-        self._authorization = Authorization(authorization)
+        self._authorization = Authorization(_own_keys() if authorization is None else authorization)
         self._port = port
         self._cleanup = contextlib.ExitStack()
         self._lock = threading.Lock()
@@ -57,6 +59,7 @@ class VirtualPhone:
         with contextlib.ExitStack() as stack:
             self._system = System(self._make_root(stack), self.identity)
             self._listener = stack.enter_context(_listen(self._port))
+            self._port = self._listener.getsockname()[1]
             self._processes = Processes()
             stack.callback(self._stop)
             accepting = threading.Thread(target=self._accept, name="adb-accept", daemon=True)
@@ -69,9 +72,8 @@ class VirtualPhone:
 
     @property
     def port(self) -> int:
-        """The port on 127.0.0.1 that the phone listens on."""
-        port: int = self._listener.getsockname()[1]
-        return port
+        """The port on 127.0.0.1 that the phone listens on, once it was entered."""
+        return self._port
 
     @property
     def serial(self) -> str:
@@ -137,6 +139,10 @@ class VirtualPhone:
         self._processes.kill_all()
         for thread in connections.values():
             thread.join(_JOIN_S)
+
+
+def _own_keys() -> list[str]:
+    return [signer.GetPublicKey().decode() for signer in load_signers()]
 
 
 def _listen(port: int) -> socket.socket:
