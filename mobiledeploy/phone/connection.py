@@ -61,6 +61,7 @@ class Connection:
         self._banner = banner
         self._authorization = authorization
         self._find_service = find_service
+        self._stopping = threading.Event()
         self._authorized = False
         self._token = b""
         self._version = VERSION_CHECKSUM
@@ -91,6 +92,7 @@ class Connection:
 
     def stop(self) -> None:
         """End the connection from our side; may be called from any thread, more than once."""
+        self._stopping.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(queue.Full):
@@ -98,7 +100,7 @@ class Connection:
 
     def _read_packets(self) -> None:
         handlers = {OPEN: self._open, OKAY: self._okay, WRTE: self._write, CLSE: self._close}
-        while True:
+        while not self._stopping.is_set():  # after a shutdown, what a peer goes on sending can still be read
             limit = MAX_PAYLOAD if self._authorized else MAX_PAYLOAD_V1
             checksum = self._version < VERSION_NO_CHECKSUM
             packet = receive(self._socket, max_payload=limit, checksum=checksum)
