@@ -15,8 +15,8 @@ def picture(canvas: Canvas) -> Array:
     rng = canvas.rng
     kind = SCENES[rng.choice(len(SCENES), p=WEIGHTS)]
     scene = kind(canvas)
-    if rng.random() < 0.4 and kind is not _wall:
-        scene = _with_things(canvas, scene, int(rng.integers(1, 14)))
+    if rng.random() < 0.3 and kind is not _wall:
+        scene = _with_things(canvas, scene, int(rng.integers(1, 9)))
     sigma = (
         canvas.size
         / 256
@@ -229,4 +229,4 @@ def _box(x: float, y: float, half_width: float, half_height: float, turn: float)
 
 
 SCENES = [_wall, _bricks, _outdoors, _foliage, _room, _street, _stage, _bokeh, _clutter]
-WEIGHTS = [0.2, 0.07, 0.13, 0.1, 0.18, 0.1, 0.07, 0.05, 0.1]
+WEIGHTS = [0.27, 0.07, 0.14, 0.09, 0.18, 0.08, 0.06, 0.06, 0.05]

@@ -18,9 +18,9 @@ def cloth(canvas: Canvas, surroundings: Array, pose: Pose, light: Light) -> Arra
     rng = canvas.rng
     colour = any_colour(rng)
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.06:
         colour = np.clip(surroundings + rng.normal(0, 0.06, 3), 0, 1).astype(np.float32)
-    elif kind < 0.35:
+    elif kind < 0.3:
         colour = np.full(3, rng.choice([0.04, 0.1, 0.92]) + rng.uniform(-0.03, 0.05), np.float32)
     weave = _pattern(canvas, pose.height) * rng.uniform(0.3, 1)
     woven = colour + (any_colour(rng) - colour) * weave[..., None]

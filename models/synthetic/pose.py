@@ -58,11 +58,11 @@ class Light:
 
 def random_pose(rng: np.random.Generator, aspect: float) -> Pose:
     """Return a pose: close head-and-shoulders shots mostly, some half-length or farther away."""
-    if rng.random() < 0.65:
-        height = rng.uniform(0.12, 0.27)
+    if rng.random() < 0.85:
+        height = rng.uniform(0.14, 0.28)
         y = rng.uniform(max(0.2, height * 1.1), 0.52)
     else:
-        height = rng.uniform(0.055, 0.13)
+        height = rng.uniform(0.08, 0.14)
         y = rng.uniform(height * 1.4, 0.45)
     return Pose(
         x=aspect * float(np.clip(rng.normal(0.5, 0.13), 0.15, 0.85)),
