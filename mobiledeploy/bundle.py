@@ -97,7 +97,7 @@ def open_bundle(path: Path) -> Bundle:
     manifest = read_manifest(path)
     try:
         bundle = _parse(path, manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path / MANIFEST}: damaged ({error!r})", hint="Convert again.") from error
     for name, entry in _files(manifest):
         file = path / name

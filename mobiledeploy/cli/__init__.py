@@ -26,6 +26,10 @@ COMMANDS = {
 }
 
 
+INTERRUPTED = 130
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h: a fault of ours, so none of the meanings in `errors`
+
+
 class LazyGroup(click.Group):
     """A click group that knows its commands by name and imports one only to run it."""
 
@@ -50,7 +54,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mobiledeploy")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
-def cli(debug: bool) -> None:  # noqa: ARG001
+def cli(debug: bool) -> None:
     """Take a trained PyTorch checkpoint to an Android phone: fast, small, and still right."""
 
 
@@ -61,26 +65,30 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    debug = "--debug" in arguments
     try:
         result: Any = cli.main(args=arguments, prog_name="mobiledeploy", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _interrupted()
-    except KeyboardInterrupt:
-        return _interrupted()
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted", err=True)
+        return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+        sys.stdout = None  # type: ignore[assignment]  # or Python complains again when it flushes at exit
+        return 0
     except MobileDeployError as error:
-        if "--debug" in arguments:
+        if debug:
             raise
         _show(error)
         return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        message = f"internal error: {type(error).__name__}: {error}"
+        _show(MobileDeployError(message, hint="This is a bug. `mobiledeploy --debug …` shows where; please report it."))
+        return INTERNAL_ERROR
     return result if isinstance(result, int) else 0
-
-
-def _interrupted() -> int:
-    click.echo("\ninterrupted", err=True)
-    return 130
 
 
 def _show(error: MobileDeployError) -> None:

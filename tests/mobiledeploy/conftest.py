@@ -1,0 +1,100 @@
+"""A small network as a user would bring it: a Python file, a checkpoint, a folder of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NETWORK = '''
+import torch
+from torch import nn
+
+
+class Tiny(nn.Module):
+    """Two outputs, one of which is read again: what a matting network looks like, in small."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1, bias=False), nn.BatchNorm2d(12), nn.PReLU(12))
+        self.body = nn.Sequential(nn.Conv2d(12, 12, 3, 1, 1, groups=12), nn.ReLU(), nn.Conv2d(12, 2, 1))
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+
+    def forward(self, picture):
+        seg = self.up(self.body(self.head(picture)))
+        return seg, torch.sigmoid(seg[:, 1:2] - seg[:, 0:1])
+'''
+
+SIDE = 32
+
+
+def make_checkpoint(path: Path, network_file: Path) -> Path:
+    import torch
+
+    from mobiledeploy.source.network import load_network
+
+    torch.manual_seed(0)
+    network = load_network(f"{network_file}:Tiny")
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(module.running_mean)
+    torch.save({"epoch": 3, "state_dict": network.state_dict()}, path)
+    return path
+
+
+def make_pictures(folder: Path, count: int = 6) -> Path:
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        coarse = generator.integers(0, 256, (6, 6, 3), np.uint8)
+        Image.fromarray(coarse).resize((40, 48), Image.Resampling.BICUBIC).save(
+            folder / f"picture{number}.png"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with net.py, net.pth and pictures/."""
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "net.py").write_text(NETWORK)
+    make_checkpoint(folder / "net.pth", folder / "net.py")
+    make_pictures(folder / "pictures")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(workshop: Path):
+    """A bundle of the small network with all three precisions. Tests read it only."""
+    from mobiledeploy.convert import convert
+
+    bundle, _ = convert(tiny_request(workshop, workshop / "tiny"))
+    return bundle
+
+
+def tiny_request(workshop: Path, output: Path, **changes):
+    from mobiledeploy.convert import ConvertRequest
+    from mobiledeploy.preprocessing import Preprocessing
+
+    values = {
+        "source": workshop / "net.pth",
+        "output": output,
+        "name": "tiny",
+        "precisions": ("fp32", "fp16", "int8"),
+        "model": f"{workshop / 'net.py'}:Tiny",
+        "input_shapes": ((1, 3, SIDE, SIDE),),
+        "output_names": ("seg", "alpha"),
+        "mask": "alpha",
+        "preprocessing": Preprocessing((SIDE, SIDE), "bgr", (104.0, 112.0, 121.0), (1 / 255,) * 3),
+        "calibration": workshop / "pictures",
+    }
+    return ConvertRequest(**(values | changes))
+
+
+@pytest.fixture
+def request_for(workshop: Path):
+    """Make a ConvertRequest for the small network; keyword arguments change it."""
+    return lambda output, **changes: tiny_request(workshop, output, **changes)
