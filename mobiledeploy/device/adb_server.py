@@ -59,7 +59,8 @@ class AdbServer:
         with self._errors(), self._connect() as connection:
             connection.send_command("host:devices-l")
             connection.check_okay()
-            listing: str = connection.read_string_block()
+            size = int(connection.read_exact(4), 16)  # four hexadecimal digits
+            listing = connection.read_exact(size).decode("utf-8", "replace")
         return [_parse_line(line) for line in listing.splitlines() if line.strip()]
 
     def open(self, serial: str, service: str, deadline: float) -> ServerStream:
@@ -162,7 +163,7 @@ def configured_server(environment: Mapping[str, str] = os.environ) -> AdbServer:
         name = "ANDROID_ADB_SERVER_PORT"
         host = environment.get("ANDROID_ADB_SERVER_ADDRESS", "")
         port = environment.get(name, "") or "5037"
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise UsageError(f"{name} names no port: {environment.get(name)!r}")
     return AdbServer(host.strip("[]") or "127.0.0.1", int(port))
 
@@ -173,5 +174,5 @@ def _parse_line(line: str) -> ListedDevice:
     rest = rest.strip()
     if rest.startswith("no permissions"):
         return ListedDevice(serial, "no permission", {})
-    state, *fields = rest.split()
+    state, *fields = rest.split() or ["unknown"]
     return ListedDevice(serial, state, dict(field.split(":", 1) for field in fields if ":" in field))

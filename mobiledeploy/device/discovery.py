@@ -139,6 +139,6 @@ def _through_server(server: AdbServer, device: ListedDevice) -> Transport:
 def parse_address(serial: str) -> tuple[str, int] | None:
     """Return host and port of a serial like `192.168.1.5:5555` or `[::1]:5555`; None for a USB serial."""
     host, colon, port = serial.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         return None
     return host.strip("[]"), int(port)
