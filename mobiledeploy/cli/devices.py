@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import click
@@ -87,17 +88,16 @@ def _facts(serial: str) -> DeviceFacts:
 
 
 def _describe(summary: DeviceSummary) -> tuple[dict[str, object], dict[str, object]]:
-    """Return a device's row and its JSON; one that can't be used has its state and the reason on stderr."""
-    document: dict[str, object] = {"serial": summary.serial, "state": summary.state}
+    """Return a device's row and its JSON; for one that can't be used, the reason goes to stderr too."""
+    document = dataclasses.asdict(summary)
+    row: dict[str, object] = {"serial": summary.serial, "state": summary.state, "model": summary.description}
     if summary.state != "device":
-        row = {**document, "model": summary.description}
-        return row, {**document, "description": summary.description}
+        return row, document
     try:
         facts = _facts(summary.serial)
     except MobileDeployError as error:
         click.echo(f"{summary.serial}: {error.message}", err=True)
-        row = {**document, "state": "unusable", "model": summary.description}
-        return row, {**document, "state": "unusable", "error": error.message}
+        return {**row, "state": "unusable"}, {**document, "state": "unusable", "error": error.message}
     return _row(facts), {**document, **facts.to_json()}
 
 

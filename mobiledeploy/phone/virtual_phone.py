@@ -116,10 +116,9 @@ class VirtualPhone:
                 refused = self._stopped or len(self._connections) >= MAX_CONNECTIONS
                 if not refused:
                     self._connections[connection] = thread
+                    thread.start()
             if refused:
                 accepted.close()
-            else:
-                thread.start()
 
     def _serve(self, connection: Connection) -> None:
         try:
