@@ -74,9 +74,14 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def read_photo(photo: Path, size: int) -> Pictures:
-    """Return a photo with its alpha, squeezed to `size` x `size`, H x W x 4."""
+    """Return a photo with its alpha, squeezed to `size` x `size`, H x W x 4.
+
+    Raises OSError where a file is no image, ValueError where the two differ in size.
+    """
     picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
     alpha = Image.open(alpha_of(photo)).convert("L")
+    if picture.size != alpha.size:
+        raise ValueError(f"{photo} is {picture.size} pixels, but its alpha is {alpha.size}")
     return _resized(picture, alpha, size)
 
 

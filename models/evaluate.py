@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models.dataset import (
@@ -51,7 +53,21 @@ def preprocessing_of(network: str) -> Preprocessing:
     return Preprocessing.of_network(Path(__file__).with_name(f"{network}.toml"))
 
 
-def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
+def load(network: str, checkpoint: Path) -> nn.Module:
+    """Return a network with the weights of a file that holds {epoch, state_dict}, on the CPU.
+
+    No code in the file is run. Raises ValueError where it cannot be read or holds no such weights.
+    """
+    net = NETWORKS[network]()
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        net.load_state_dict(saved["state_dict"])
+    except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"{checkpoint} does not load as a checkpoint of {network}: {error}") from error
+    return net
+
+
+def mask_iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Return intersection over union of two boolean masks; 1 if both are empty."""
     union = int(np.count_nonzero(mask | truth))
     return int(np.count_nonzero(mask & truth)) / union if union else 1.0
@@ -99,16 +115,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the input, pixels (default 256)")
     options = parser.parse_args(arguments)
 
-    net = NETWORKS[options.network]()
-    checkpoint = torch.load(options.checkpoint, map_location="cpu", weights_only=True)
-    net.load_state_dict(checkpoint["state_dict"])
     if options.data == "synthetic":
         pictures: Iterable[Pictures] = synthetic_pictures(
             options.seed, options.count, options.size, workers=1
         )
     else:
         pictures = (read_photo(photo, options.size) for photo in photos_in(Path(options.data)))
-    sys.stdout.write(f"{evaluate(net, preprocessing_of(options.network), pictures)}\n")
+    try:
+        net = load(options.network, options.checkpoint)
+        scores = evaluate(net, preprocessing_of(options.network), pictures)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    if not scores.pictures:
+        parser.exit(1, f"{options.data} has no NAME.jpg with NAME_alpha.png beside it\n")
+    sys.stdout.write(f"{scores}\n")
 
 
 if __name__ == "__main__":

@@ -233,7 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures, state and checkpoint")
     parser.add_argument("--pictures", type=int, default=5000, help="synthetic portraits (default 5000)")
     parser.add_argument("--held-out", type=int, default=200, help="pictures to evaluate on (default 200)")
-    parser.add_argument("--stages", type=_stages, default="128:3000,192:1800,256:2200", help="SIZE:STEPS,SIZE:STEPS")
+    parser.add_argument(
+        "--stages", type=_stages, default="128:2000,192:1000,256:1200", help="SIZE:STEPS,SIZE:STEPS"
+    )
     parser.add_argument("--batch", type=int, default=8, help="pictures a step (default 8)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (default 0.002)")
     parser.add_argument("--seed", type=int, default=1)
@@ -251,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         train(Plan(**options), workers=workers)
-    except (FileNotFoundError, FloatingPointError) as error:
+    except (OSError, ValueError, FloatingPointError) as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "interrupted; run the same command again to go on\n")
