@@ -75,7 +75,7 @@ def _run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-        sys.stdout = None  # type: ignore[assignment]  # or Python complains again when it flushes at exit
+        sys.stdout = None  # or Python complains again when it flushes at exit
         return 0
     except MobileDeployError as error:
         if debug:
@@ -86,7 +86,11 @@ def _run(arguments: list[str]) -> int:
         if debug:
             raise
         message = f"internal error: {type(error).__name__}: {error}"
-        _show(MobileDeployError(message, hint="This is a bug. `mobiledeploy --debug …` shows where; please report it."))
+        _show(
+            MobileDeployError(
+                message, hint="This is a bug. `mobiledeploy --debug …` shows where; please report it."
+            )
+        )
         return INTERNAL_ERROR
     return result if isinstance(result, int) else 0
 

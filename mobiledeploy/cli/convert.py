@@ -14,8 +14,7 @@ from mobiledeploy.cli.progress import step_progress
 from mobiledeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from mobiledeploy.convert.request import Shape
-    from mobiledeploy.preprocessing import Preprocessing
+    from mobiledeploy.convert import ConvertRequest
 
 
 @click.command(short_help="Turn a checkpoint or an ONNX file into a bundle of ncnn models.")
@@ -79,15 +78,12 @@ def command(
         --calibration photos/ --mean 104,112,121 --scale 1/255 --color bgr -o bundles/net
     """
     from mobiledeploy.convert import ConvertRequest, convert
-    from mobiledeploy.convert.request import NetworkDescription, describing_file, parse_shape
+    from mobiledeploy.convert.request import describing_file, parse_shape
     from mobiledeploy.report.bundle_table import bundle_table
     from mobiledeploy.report.formats import render
 
     if toml is not None and not toml.is_file():
         raise UsageError(f"{toml}: no such file")
-    toml = toml or describing_file(source, model)
-    known = NetworkDescription.from_toml(toml) if toml else NetworkDescription()
-    input_shapes = tuple(parse_shape(text) for text in shapes) or known.input_shapes
     name = name or _default_name(source, model)
     request = ConvertRequest(
         source=source,
@@ -95,16 +91,16 @@ def command(
         name=name,
         precisions=precision or (("fp32", "fp16", "int8") if calibration else ("fp32", "fp16")),
         model=model,
-        input_shapes=input_shapes,
-        output_names=tuple(outputs.split(",")) if outputs else known.outputs,
-        mask=mask or known.mask,
+        input_shapes=tuple(parse_shape(text) for text in shapes) or None,
+        output_names=tuple(outputs.split(",")) if outputs else None,
+        mask=mask,
         calibration=calibration,
         method=method,
         trust_checkpoint=trust_checkpoint,
     )
-    request = dataclasses.replace(
-        request, preprocessing=_preprocessing(input_shapes, toml, mean=mean, scale=scale, color=color)
-    )
+    if toml := toml or describing_file(source, model):
+        request = request.described_by(toml)
+    request = _with_preprocessing(request, mean=mean, scale=scale, color=color)
     with step_progress() as progress:
         bundle, made = convert(request, progress)
     click.echo(f"{'wrote' if made else 'unchanged:'} {bundle.path}", err=True)
@@ -119,32 +115,18 @@ def _default_name(source: Path, model: str | None) -> str:
     return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
 
 
-def _preprocessing(
-    shapes: tuple[Shape, ...] | None,
-    toml: Path | None,
-    *,
-    mean: str | None,
-    scale: str | None,
-    color: str | None,
-) -> Preprocessing | None:
-    """Put the description together: the TOML file's, with what the command line says instead."""
+def _with_preprocessing(
+    request: ConvertRequest, *, mean: str | None, scale: str | None, color: str | None
+) -> ConvertRequest:
+    """Let what the command line says of the preprocessing take precedence over what a file says."""
     from mobiledeploy.preprocessing import Preprocessing
-    from mobiledeploy.toml_file import read_toml
 
-    given = {key: value for key, value in (("mean", mean), ("scale", scale)) if value is not None}
-    values: dict[str, object] = {key: _numbers(key, text) for key, text in given.items()}
-    if color:
-        values["color"] = color
-    described = toml is not None and "preprocessing" in read_toml(toml)
-    if not described and not values:
-        return None
-    if not shapes or len(shapes) != 1 or len(shapes[0]) != 4:
-        raise UsageError(
-            "preprocessing needs the network's one input shape", hint="Add --input-shape 1x3xHxW."
-        )
-    size = (shapes[0][2], shapes[0][3])
-    base = Preprocessing.from_toml(toml, size) if toml and described else Preprocessing(size)
-    return Preprocessing.from_json({**base.to_json(), **values})
+    given = {key: _numbers(key, text) for key, text in (("mean", mean), ("scale", scale)) if text is not None}
+    values: dict[str, object] = {**given, **({"color": color} if color else {})}
+    if not values:
+        return request
+    base = request.preprocessing or Preprocessing(request.picture_size())
+    return dataclasses.replace(request, preprocessing=Preprocessing.from_json({**base.to_json(), **values}))
 
 
 def _numbers(key: str, text: str) -> list[float]:

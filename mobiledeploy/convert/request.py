@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,6 +85,28 @@ class ConvertRequest:
     calibration: Path | None = None
     method: str = "absmax"
     trust_checkpoint: bool = False
+
+    def described_by(self, toml: Path) -> ConvertRequest:
+        """Return the request with what it leaves open filled in from a TOML file ([network], [preprocessing])."""
+        known = NetworkDescription.from_toml(toml)
+        filled = dataclasses.replace(
+            self,
+            input_shapes=self.input_shapes or known.input_shapes,
+            output_names=self.output_names or known.outputs,
+            mask=self.mask or known.mask,
+        )
+        if self.preprocessing is not None or "preprocessing" not in read_toml(toml):
+            return filled
+        return dataclasses.replace(filled, preprocessing=Preprocessing.from_toml(toml, filled.picture_size()))
+
+    def picture_size(self) -> tuple[int, int]:
+        """Return (height, width) of the pictures that the network takes; UsageError where it takes none."""
+        if self.input_shapes is None or len(self.input_shapes) != 1 or len(self.input_shapes[0]) != 4:
+            raise UsageError(
+                "preprocessing needs the network's one input shape", hint="Add --input-shape 1x3xHxW."
+            )
+        _, _, height, width = self.input_shapes[0]
+        return height, width
 
     @property
     def from_onnx(self) -> bool:

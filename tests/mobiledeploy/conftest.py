@@ -98,3 +98,41 @@ def tiny_request(workshop: Path, output: Path, **changes):
 def request_for(workshop: Path):
     """Make a ConvertRequest for the small network; keyword arguments change it."""
     return lambda output, **changes: tiny_request(workshop, output, **changes)
+
+
+@pytest.fixture
+def accuracy() -> dict:
+    """The accuracy entry of a run, for a network without a mask."""
+    return {
+        "samples": {"source": "calibration", "images": 8, "count": 4},
+        "outputs": {"alpha": {"max_abs": 1e-5, "mean_abs": 1e-6}, "seg": {"max_abs": 2e-5, "mean_abs": 1e-6}},
+        "host_max_abs": {"alpha": 1e-6},
+    }
+
+
+@pytest.fixture
+def make_run(accuracy: dict):
+    """Make a run as if from a phone: positional arguments are changes to its entries, one a configuration."""
+    from mobiledeploy.benchmark import Run
+
+    entry = {
+        "model": "tiny",
+        "precision": "fp32",
+        "threads": 1,
+        "size_bytes": 3_342_181,
+        "times_ms": [4.0, 1.0, 2.0, 3.0, 5.0],
+        "accuracy": accuracy | {"mask_iou": 0.99994},
+    }
+
+    def make(*entries: dict, label: str = "Pixel 8", kind: str = "usb", timed: bool = True) -> Run:
+        return Run(
+            {
+                "schema": 1,
+                "kind": "run",
+                "context": {"device": {"label": label, "kind": kind}},
+                "parameters": {"timed": timed},
+                "benchmarks": [entry | changes for changes in entries or [{}]],
+            }
+        )
+
+    return make

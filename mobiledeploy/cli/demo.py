@@ -1,0 +1,33 @@
+"""`mobiledeploy demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mobiledeploy.cli.options import format_option, serial_option
+from mobiledeploy.cli.progress import step_progress
+
+
+@click.command(short_help="Do the whole job on the shipped network: convert, push, run, report.")
+@serial_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, metavar="DIR"
+)
+@format_option
+def command(serial: str | None, output: Path, form: str) -> None:
+    """Do the whole job on the shipped network: convert, push, run, report.
+
+    Without a phone it runs on a virtual one: this computer behind a real ADB connection.
+    """
+    from mobiledeploy.benchmark.accuracy import check_device_parity
+    from mobiledeploy.cli.output import print_runs
+    from mobiledeploy.demo import run_demo
+    from mobiledeploy.phone.fallback import phone_or_virtual
+
+    with phone_or_virtual(serial) as device, step_progress() as progress:
+        result = run_demo(output, device, progress)
+    click.echo(f"bundle {result.bundle.path}, run {result.run_path}", err=True)
+    print_runs([result.run], form)
+    check_device_parity(result.run.benchmarks)

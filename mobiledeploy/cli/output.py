@@ -1,0 +1,25 @@
+"""Printing of runs, the same for every command that has some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mobiledeploy.benchmark import Run
+
+
+def print_runs(runs: Sequence[Run], form: str) -> None:
+    """Print runs as one table on stdout; what a reader must know beside it follows it, or goes to stderr."""
+    from mobiledeploy.report.formats import render
+    from mobiledeploy.report.run_table import footnotes, run_table
+
+    columns, rows = run_table(runs)
+    document = [dict(run.document) for run in runs]
+    click.echo(render(columns, rows, form, document=document[0] if len(document) == 1 else document))
+    if form in ("table", "markdown"):
+        click.echo("")
+    for note in footnotes(runs):
+        click.echo(note, err=form in ("csv", "json"))

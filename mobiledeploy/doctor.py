@@ -1,0 +1,116 @@
+"""What is installed, cached and connected, and what to do about what is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from android_bench import ABIS, cached_binary
+from mobiledeploy.cache import cache_dir
+from mobiledeploy.errors import MobileDeployError
+
+OK, MISSING, OPTIONAL = "ok", "missing", "not there"
+
+_NEEDED = (
+    "ncnn",
+    "onnx",
+    "onnxruntime",
+    "onnxsim",
+    "adb-shell",
+    "adbutils",
+    "ziglang",
+    "cmake",
+    "ninja",
+    "unearth",
+)
+_FOR_CHECKPOINTS = ("torch", "onnxscript")
+_NDK_VARIABLES = ("ANDROID_NDK", "ANDROID_NDK_HOME", "ANDROID_NDK_ROOT")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: its state (OK, MISSING, or OPTIONAL where nothing depends on it), and what to do."""
+
+    group: str
+    what: str
+    state: str
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything; touches no device beyond asking for its name."""
+    return [*_installed(), *_cached(), *_connected()]
+
+
+def _installed() -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("installed", "Python", OK if sys.version_info >= (3, 10) else MISSING, python)
+    for package in _NEEDED:
+        yield _package(package, MISSING, "pip install mobiledeploy -c constraints.txt")
+    for package in _FOR_CHECKPOINTS:
+        yield _package(
+            package, OPTIONAL, "for checkpoints: pip install 'mobiledeploy[torch]' -c constraints.txt"
+        )
+    yield _usb()
+    qemu = shutil.which("qemu-aarch64")
+    yield Finding(
+        "installed", "qemu-aarch64", OK if qemu else OPTIONAL, qemu or "for an arm64 virtual phone: qemu-user"
+    )
+    ndk = next((os.environ[name] for name in _NDK_VARIABLES if os.environ.get(name)), None)
+    yield Finding(
+        "installed", "Android NDK", OK if ndk else OPTIONAL, ndk or "not needed: zig builds the binary"
+    )
+
+
+def _package(name: str, absent: str, advice: str) -> Finding:
+    try:
+        return Finding("installed", name, OK, version(name))
+    except PackageNotFoundError:
+        return Finding("installed", name, absent, advice)
+
+
+def _usb() -> Finding:
+    found = importlib.util.find_spec("usb1") is not None
+    advice = "for phones by USB without an ADB server: pip install 'adb-shell[usb]'"
+    return Finding("installed", "libusb", OK if found else OPTIONAL, version("libusb1") if found else advice)
+
+
+def _cached() -> Iterator[Finding]:
+    folder = cache_dir()
+    yield Finding("cached", "cache folder", OK, f"{folder} ({_size_of(folder) / 1e6:.0f} M)")
+    for abi in ABIS:
+        binary = cached_binary(abi, cache_dir=folder)
+        detail = (
+            f"{len(binary.layers)} layers, {binary.toolchain}" if binary else "built when a device needs it"
+        )
+        yield Finding("cached", f"benchmark binary for {abi}", OK if binary else OPTIONAL, detail)
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+
+
+def _connected() -> Iterator[Finding]:
+    from mobiledeploy.device import list_devices
+
+    try:
+        devices = list_devices()
+    except MobileDeployError as error:
+        yield Finding("connected", "devices", OPTIONAL, f"{error.message} {error.hint}".strip())
+        return
+    for device in devices:
+        state = OK if device.state == "device" else MISSING
+        yield Finding("connected", device.serial, state, f"{device.state}: {device.description}")
+    if not devices:
+        yield Finding(
+            "connected",
+            "phone",
+            OPTIONAL,
+            "none: a virtual phone takes its place; allow USB debugging on yours",
+        )
