@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint format setup clean
 
 demo: $(STAMP)
-	$(BIN)/mobiledeploy demo
+	$(BIN)/mobiledeploy demo --format markdown
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest
@@ -29,4 +29,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist bundles runs
+	rm -rf $(VENV) build dist demo

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -33,6 +34,12 @@ def test_every_option_has_help(name: str) -> None:
     for parameter in find_command(name).params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{name}: {parameter.opts}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text()
+    assert f"\n## {name}\n\n    mobiledeploy {name}" in page
 
 
 def test_help_imports_nothing_heavy() -> None:
