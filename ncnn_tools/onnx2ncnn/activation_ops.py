@@ -26,6 +26,8 @@ UNARY_OPERATORS = tuple(_UNARY)
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
+_SMALLEST_SLOPE = 1e-6  # of HardSigmoid: 1/alpha and beta/alpha should be far from overflow
+
 
 def convert_unary(node: Node, build: Builder) -> None:
     """Abs, Neg, Floor, … → UnaryOp."""
@@ -46,6 +48,10 @@ def convert_sigmoid(node: Node, build: Builder) -> None:
 def convert_hard_sigmoid(node: Node, build: Builder) -> None:
     """HardSigmoid → HardSigmoid."""
     alpha, beta = float(node.attribute("alpha", 0.2)), float(node.attribute("beta", 0.5))
+    if alpha < _SMALLEST_SLOPE:
+        raise node.unsupported(
+            "ncnn divides by it to find where the slope ends: it should be positive", "alpha"
+        )
     build.add("HardSigmoid", node, [_only_input(node, build)], alpha=alpha, beta=beta)
 
 

@@ -23,14 +23,18 @@ _OPERATIONS = {
     "Div": _Operation(3, 8),
     "Max": _Operation(4, 4),
     "Min": _Operation(5, 5),
-    "Pow": _Operation(6, 9),
 }
 
 BINARY_OPERATORS = tuple(_OPERATIONS)
 
+_POWER_OF_SCALAR = 9  # BinaryOp: scalar to the power of x
+# Exponents that ncnn's UnaryOp computes for any base, and the operation (src/layer/unaryop.h).
+_POWERS = {2.0: 4, 0.5: 5, -0.5: 6, -1.0: 15}
+_SQUARE = _POWERS[2.0]
+
 
 def convert_binary(node: Node, build: Builder) -> None:
-    """Add, Sub, Mul, Div, Pow, and Max and Min of two → BinaryOp.
+    """Add, Sub, Mul, Div, and Max and Min of two → BinaryOp.
 
     ONNX aligns shapes of different rank at their last axis, ncnn mostly at the first: the shorter operand is
     given the other's rank here, so that only axes of size 1 broadcast.
@@ -47,6 +51,30 @@ def convert_binary(node: Node, build: Builder) -> None:
         rank = max(len(build.shape(tensor)) for tensor in node.inputs)
         blobs = [_operand(node, build, tensor, rank) for tensor in node.inputs]
         build.add("BinaryOp", node, blobs, op_type=operation.code)
+
+
+def convert_pow(node: Node, build: Builder) -> None:
+    """Pow with a constant exponent of -1, ±1/2, 1, 2 or 3, or of a positive constant.
+
+    Any other power ncnn takes as exp(y · log x) where it works on vectors, which is wrong for x <= 0.
+    """
+    base, exponent = (build.constant(tensor) for tensor in node.inputs)
+    if base is not None and base.size == 1 and base.reshape(-1)[0] > 0:
+        _with_scalar(node, build, node.inputs[1], base, _POWER_OF_SCALAR)
+        return
+    power = float(exponent.reshape(-1)[0]) if exponent is not None and exponent.size == 1 else None
+    if len(build.shape(node.outputs[0])) != len(build.shape(node.inputs[0])):
+        raise node.unsupported("the constant adds axes to the result")
+    blob = build.blob(node, node.inputs[0])
+    if power in _POWERS:
+        build.add("UnaryOp", node, [blob], op_type=_POWERS[power])
+    elif power == 1:
+        build.add("Noop", node, [blob])
+    elif power == 3:
+        square = build.add_hidden("UnaryOp", node, [blob], op_type=_SQUARE)
+        build.add("BinaryOp", node, [*square.outputs, blob], op_type=_OPERATIONS["Mul"].code)
+    else:
+        raise node.unsupported("its exponent should be the constant -1, -0.5, 0.5, 1, 2 or 3")
 
 
 def _with_scalar(node: Node, build: Builder, tensor: str, value: Array, code: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,7 @@ class Builder:
 
     def add(self, kind: str, node: Node, inputs: Sequence[str], **params: ParamValue) -> Layer:
         """Add the layer that gives all of a node's outputs. `inputs` are blobs (see `blob`)."""
+        _check_finite(node, params)
         outputs = [self._name_blob(tensor) for tensor in node.outputs]
         return self._append(kind, node.name, list(inputs), outputs, **params)
 
@@ -125,6 +126,12 @@ class Builder:
         self.graph.origins[blob] = tensor
         self.graph.shapes[blob] = self.shape(tensor)
         return blob
+
+
+def _check_finite(node: Node, params: Mapping[str, ParamValue]) -> None:
+    for name, value in params.items():
+        if isinstance(value, float) and not np.isfinite(np.float32(value)):
+            raise node.unsupported(f"{name} would be {value}, which a .param file can't hold")
 
 
 def _unique(text: str, taken: set[str]) -> str:

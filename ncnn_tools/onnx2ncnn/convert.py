@@ -41,6 +41,7 @@ OPERATORS: Mapping[str, Converter] = {
     "MaxPool": pooling.convert_pooling,
     "PRelu": activation.convert_prelu,
     "Pad": shape.convert_pad,
+    "Pow": arithmetic.convert_pow,
     "Relu": activation.convert_relu,
     "Reshape": shape.convert_reshape,
     "Resize": resize.convert_resize,

@@ -10,15 +10,12 @@ from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.schema import ParamValue
 
-# Pad values with which ncnn computes the padding itself (src/layer/convolution.cpp).
-_SAME_UPPER, _SAME_LOWER = -233, -234
-
 
 def convert_conv(node: Node, build: Builder) -> None:
     """Conv of two spatial axes → Convolution, or ConvolutionDepthWise where it has groups."""
     weight, bias = _constants(node, build)
     kernel, group = _window(node, weight)
-    params = {**kernel, **_padding(node)}
+    params = {**kernel, **_padding(node, build, weight)}
     outputs = int(weight.shape[0])
     kind = "Convolution"
     if group > 1:
@@ -35,7 +32,7 @@ def convert_conv_transpose(node: Node, build: Builder) -> None:
     if node.attribute("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise node.unsupported("only explicit pads can be converted", "auto_pad")
     bottom, right = node.attribute("output_padding", [0, 0])
-    params = {**kernel, **_explicit_pads(node.attribute("pads", [0, 0, 0, 0]))}
+    params = {**kernel, **_explicit_pads(node, node.attribute("pads", [0, 0, 0, 0]))}
     params |= {"output_pad_right": int(right), "output_pad_bottom": int(bottom)}
     # ONNX: (in, out/group, kh, kw); ncnn: (group, out/group, in/group, kh, kw).
     inputs, outputs_a_group = weight.shape[:2]
@@ -134,15 +131,30 @@ def _window(node: Node, weight: Array) -> tuple[dict[str, ParamValue], int]:
     return params, int(node.attribute("group", 1))
 
 
-def _padding(node: Node) -> dict[str, ParamValue]:
+def _padding(node: Node, build: Builder, weight: Array) -> dict[str, ParamValue]:
     mode = node.attribute("auto_pad", "NOTSET")
     pads = node.attribute("pads", [0, 0, 0, 0])
-    if mode in ("NOTSET", "VALID"):
-        return _explicit_pads(pads if mode == "NOTSET" else [0, 0, 0, 0])
-    same = _SAME_UPPER if mode == "SAME_UPPER" else _SAME_LOWER
-    return {"pad_left": same, "pad_right": same, "pad_top": same, "pad_bottom": same}
+    if mode == "VALID":
+        pads = [0, 0, 0, 0]
+    elif mode != "NOTSET":
+        pads = _same_pads(node, build, weight, upper=mode == "SAME_UPPER")
+    return _explicit_pads(node, pads)
 
 
-def _explicit_pads(pads: Sequence[int]) -> dict[str, ParamValue]:
+def _same_pads(node: Node, build: Builder, weight: Array, *, upper: bool) -> list[int]:
+    """Work out SAME padding: ncnn's own writes out of bounds where one axis needs no pads and the other does."""
+    strides, dilations = (node.attribute(name, [1, 1]) for name in ("strides", "dilations"))
+    before, after = [], []
+    for axis, size in enumerate(build.ncnn_shape(node, node.inputs[0])[1:]):
+        extent = (weight.shape[2 + axis] - 1) * dilations[axis] + 1
+        missing = max(0, (size - 1) // strides[axis] * strides[axis] + extent - size)
+        before.append(missing // 2 if upper else missing - missing // 2)
+        after.append(missing - before[axis])
+    return [*before, *after]
+
+
+def _explicit_pads(node: Node, pads: Sequence[int]) -> dict[str, ParamValue]:
+    if any(pad < 0 for pad in pads):
+        raise node.unsupported("negative pads can't be converted", "pads")
     top, left, bottom, right = map(int, pads)
     return {"pad_left": left, "pad_right": right, "pad_top": top, "pad_bottom": bottom}

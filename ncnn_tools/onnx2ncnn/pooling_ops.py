@@ -70,11 +70,18 @@ def _pooling_params(kernel: list[int], strides: list[int], pads: list[int]) -> d
 def _pad_mode(node: Node, build: Builder, kernel: list[int], strides: list[int], pads: list[int]) -> int:
     """Choose ncnn's pad mode so that it computes as many windows as ONNX says."""
     sizes = build.ncnn_shape(node, node.inputs[0])[1:]
-    wanted = build.ncnn_shape(node, node.outputs[0])[1:]
-    room = [size + pads[i] + pads[i + 2] - kernel[i] for i, size in enumerate(sizes)]
-    floors = tuple(space // step + 1 for space, step in zip(room, strides, strict=True))
-    ceilings = tuple(-(-space // step) + 1 for space, step in zip(room, strides, strict=True))
-    node.attribute("ceil_mode", 0)  # is in the shapes
+    inferred = build.ncnn_shape(node, node.outputs[0])[1:]
+    floors, ceilings, wanted = [], [], []
+    for axis, (size, step) in enumerate(zip(sizes, strides, strict=True)):
+        room = size + pads[axis] + pads[axis + 2] - kernel[axis]
+        floors.append(room // step + 1)
+        ceilings.append(-(-room // step) + 1)
+        # A window that would begin in the padding after the last value is left out: so say AveragePool-22
+        # and MaxPool-22, and onnxruntime does so for every opset.
+        beyond = (ceilings[axis] - 1) * step >= size + pads[axis]
+        wanted.append(ceilings[axis] - beyond if node.attribute("ceil_mode", 0) else floors[axis])
+    if list(inferred) != wanted:
+        raise node.unsupported(f"should give {wanted} windows; the model says {inferred}", "ceil_mode")
     if wanted == floors:
         return _VALID
     if wanted == ceilings:

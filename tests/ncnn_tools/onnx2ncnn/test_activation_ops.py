@@ -1,0 +1,174 @@
+"""Activations, BatchNormalization, Softmax and unary operators, against onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+Check = Callable[..., Any]
+
+SHAPES = st.one_of(
+    st.tuples(st.just(1), st.sampled_from([1, 3, 4, 8, 13, 16])),
+    st.tuples(st.just(1), st.sampled_from([1, 3, 4, 8, 16]), st.integers(1, 9)),
+    st.tuples(st.just(1), st.sampled_from([1, 3, 4, 8, 12, 16]), st.integers(1, 6), st.integers(1, 9)),
+    st.tuples(
+        st.just(1), st.sampled_from([1, 3, 4, 8]), st.integers(1, 3), st.integers(1, 4), st.integers(1, 6)
+    ),
+)
+FACTORS = st.floats(-2, 2, width=32)
+
+
+def positive(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(1).uniform(0.1, 4, shape).astype(np.float32)
+
+
+@given(
+    operator=st.sampled_from(["Abs", "Neg", "Floor", "Ceil", "Exp", "Sin", "Cos", "Tanh", "Relu", "Sigmoid"]),
+    shape=SHAPES,
+)
+def test_pointwise_operators(check_operator: Check, operator: str, shape: tuple[int, ...]) -> None:
+    check_operator(operator, {"x": shape})
+
+
+@given(operator=st.sampled_from(["Sqrt", "Log", "Reciprocal"]), shape=SHAPES)
+def test_pointwise_operators_of_positive_values(
+    check_operator: Check, operator: str, shape: tuple[int, ...]
+) -> None:
+    check_operator(operator, {"x": shape}, feeds={"x": positive(shape)})
+
+
+@given(shape=SHAPES, alpha=FACTORS)
+def test_leaky_relu(check_operator: Check, shape: tuple[int, ...], alpha: float) -> None:
+    check_operator("LeakyRelu", {"x": shape}, alpha=alpha)
+
+
+@given(shape=SHAPES, alpha=st.floats(1e-3, 2), beta=FACTORS)
+def test_hard_sigmoid(check_operator: Check, shape: tuple[int, ...], alpha: float, beta: float) -> None:
+    check_operator("HardSigmoid", {"x": shape}, alpha=alpha, beta=beta)
+
+
+@pytest.mark.parametrize("alpha", [0.0, -0.5, 1e-40])
+def test_hard_sigmoid_that_does_not_rise_is_refused(check_refused: Check, alpha: float) -> None:
+    check_refused("HardSigmoid", {"x": (1, 3)}, attribute="alpha", alpha=alpha)
+
+
+@pytest.mark.parametrize("operator", ["LeakyRelu", "HardSigmoid"])
+def test_default_attributes(check_operator: Check, operator: str) -> None:
+    check_operator(operator, {"x": (1, 5, 4, 3)})
+
+
+@given(shape=SHAPES)
+def test_hard_swish(check_operator: Check, shape: tuple[int, ...]) -> None:
+    check_operator("HardSwish", {"x": shape})
+
+
+@given(shape=SHAPES, low=st.none() | FACTORS, span=st.none() | st.floats(0, 3, width=32))
+def test_clip_with_bounds_as_inputs(
+    check_operator: Check, shape: tuple[int, ...], low: float | None, span: float | None
+) -> None:
+    constants = {}
+    if low is not None:
+        constants["low"] = np.float32(low)
+    if span is not None:
+        constants["high"] = np.float32((low or 0) + span)
+    order = ["x", "low" if low is not None else "", "high" if span is not None else ""]
+    check_operator("Clip", {"x": shape}, constants, order=order, opset=13)
+
+
+def test_clip_with_infinite_bounds(check_operator: Check) -> None:
+    bounds = {"low": np.float32("-inf"), "high": np.float32("inf")}
+    check_operator("Clip", {"x": (1, 3, 4)}, bounds)
+
+
+def test_clip_with_bounds_as_attributes(check_operator: Check) -> None:
+    check_operator("Clip", {"x": (1, 3, 4, 4)}, opset=10, min=-0.5, max=0.75)
+
+
+def test_clip_with_computed_bounds_is_refused(check_refused: Check) -> None:
+    check_refused("Clip", {"x": (1, 3, 4), "low": (1, 1)}, attribute="min")
+
+
+@given(shape=SHAPES, per_channel=st.booleans())
+def test_prelu(check_operator: Check, shape: tuple[int, ...], per_channel: bool) -> None:
+    slopes = (shape[1] if per_channel else 1, *(1 for _ in shape[2:]))
+    slope = np.random.default_rng(0).normal(0, 1, slopes).astype(np.float32)
+    check_operator("PRelu", {"x": shape}, {"slope": slope})
+
+
+def test_prelu_with_a_slope_of_one_axis_means_the_last(check_operator: Check, check_refused: Check) -> None:
+    slope = np.arange(5, dtype=np.float32)
+    check_operator("PRelu", {"x": (1, 5)}, {"slope": slope})
+    check_refused("PRelu", {"x": (1, 5, 5, 5)}, {"slope": slope})
+
+
+def test_prelu_with_a_slope_a_value_is_refused(check_refused: Check) -> None:
+    check_refused("PRelu", {"x": (1, 3, 4, 5)}, {"slope": np.ones((3, 4, 5), np.float32)})
+
+
+def test_prelu_with_a_computed_slope_is_refused(check_refused: Check) -> None:
+    check_refused("PRelu", {"x": (1, 3, 4, 5), "slope": (1, 3, 1, 1)})
+
+
+def statistics(channels: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(channels)
+    values = {name: rng.normal(0, 1, channels).astype(np.float32) for name in ("scale", "bias", "mean")}
+    return {**values, "var": rng.uniform(0.1, 2, channels).astype(np.float32)}
+
+
+@given(shape=SHAPES, epsilon=st.sampled_from([1e-5, 1e-3, 0.1]), opset=st.sampled_from([9, 14, 15, 18]))
+def test_batch_normalization(
+    check_operator: Check, shape: tuple[int, ...], epsilon: float, opset: int
+) -> None:
+    check_operator(
+        "BatchNormalization", {"x": shape}, statistics(shape[1]), opset=opset, epsilon=epsilon, momentum=0.3
+    )
+
+
+def test_batch_normalization_in_training_mode_is_refused(check_refused: Check) -> None:
+    check_refused(
+        "BatchNormalization",
+        {"x": (1, 3, 4, 4)},
+        statistics(3),
+        outputs=["y", "mean_out", "var_out"],
+        attribute="training_mode",
+        training_mode=1,
+    )
+
+
+@given(data=st.data(), shape=SHAPES, opset=st.sampled_from([13, 18]))
+def test_softmax(check_operator: Check, data: st.DataObject, shape: tuple[int, ...], opset: int) -> None:
+    axis = data.draw(st.integers(1, len(shape) - 1))
+    axis -= data.draw(st.sampled_from([0, len(shape)]))
+    check_operator("Softmax", {"x": shape}, opset=opset, axis=axis)
+
+
+def test_softmax_takes_the_last_axis_by_default(check_operator: Check) -> None:
+    check_operator("Softmax", {"x": (1, 3, 4, 5)})
+
+
+def test_softmax_over_the_batch_is_refused(check_refused: Check) -> None:
+    check_refused("Softmax", {"x": (1, 3)}, axis=0, attribute="axis")
+
+
+def test_softmax_before_opset_13(check_operator: Check, check_refused: Check) -> None:
+    check_operator("Softmax", {"x": (1, 3, 4)}, opset=11, axis=2)
+    check_operator("Softmax", {"x": (1, 7)}, opset=11)
+    check_refused("Softmax", {"x": (1, 3, 4)}, opset=11, axis=1, attribute="axis")
+
+
+@pytest.mark.parametrize(("operator", "opset"), [("Identity", 18), ("Dropout", 11), ("Dropout", 18)])
+def test_identities(check_operator: Check, operator: str, opset: int) -> None:
+    check_operator(operator, {"x": (1, 3, 4, 5)}, opset=opset)
+
+
+def test_the_mask_of_dropout_is_refused(check_refused: Check) -> None:
+    check_refused("Dropout", {"x": (1, 3, 4)}, outputs=["y", "mask"])
+
+
+def test_an_attribute_that_no_converter_knows_is_refused(check_refused: Check) -> None:
+    check_refused("Relu", {"x": (1, 3)}, attribute="consumed_inputs", opset=18, consumed_inputs=[0])

@@ -1,0 +1,189 @@
+"""Conv, ConvTranspose, Gemm and MatMul, against onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+Check = Callable[..., Any]
+
+PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+class Case(NamedTuple):
+    shape: tuple[int, int, int, int]
+    constants: dict[str, np.ndarray]
+    attributes: dict[str, Any]
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
+
+
+@st.composite
+def channels(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Draw input channels, output channels and groups: plain, depthwise (with a multiplier) or grouped."""
+    kind = draw(st.sampled_from(["plain", "depthwise", "grouped"]))
+    if kind == "plain":
+        return draw(st.sampled_from([1, 3, 4, 8, 13, 16])), draw(st.sampled_from([1, 2, 4, 7, 8, 16])), 1
+    if kind == "depthwise":
+        count = draw(st.sampled_from([2, 3, 4, 8, 16]))
+        return count, count * draw(st.sampled_from([1, 1, 2])), count
+    groups = draw(st.sampled_from([2, 3, 4]))
+    inputs, outputs = (draw(st.sampled_from([1, 2, 4, 8])) * groups for _ in range(2))
+    return inputs, outputs, groups
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, transposed: bool = False) -> Case:
+    inputs, outputs, groups = draw(channels())
+    kernel = draw(st.sampled_from([(1, 1), (3, 3), (3, 3), (5, 5), (1, 3), (3, 2), (4, 4)]))
+    size = (draw(st.integers(1, 12)), draw(st.integers(1, 12)))
+    weight = (inputs, outputs // groups, *kernel) if transposed else (outputs, inputs // groups, *kernel)
+    constants = {"w": normal(*weight)}
+    if draw(st.booleans()):
+        constants["b"] = normal(outputs, seed=1)
+    attributes: dict[str, Any] = {"group": groups}
+    if draw(st.booleans()):
+        attributes["strides"] = list(draw(PAIRS))
+    if draw(st.booleans()):
+        attributes["dilations"] = list(draw(PAIRS))
+    if draw(st.booleans()):
+        attributes["kernel_shape"] = list(kernel)
+    return Case((1, inputs, *size), constants, attributes)
+
+
+def extents(case: Case) -> list[int]:
+    kernel, dilations = case.constants["w"].shape[2:], case.attributes.get("dilations", [1, 1])
+    return [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
+
+
+@given(case=convolutions(), pads=st.none() | st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_conv_with_explicit_pads(check_operator: Check, case: Case, pads: list[int] | None) -> None:
+    top, left, bottom, right = pads or [0] * 4
+    height, width = extents(case)
+    assume(case.shape[2] + top + bottom >= height and case.shape[3] + left + right >= width)
+    attributes = case.attributes if pads is None else {**case.attributes, "pads": pads}
+    check_operator("Conv", {"x": case.shape}, case.constants, **attributes)
+
+
+@given(case=convolutions(), mode=st.sampled_from(["SAME_UPPER", "SAME_LOWER"]))
+def test_conv_with_automatic_pads(check_operator: Check, case: Case, mode: str) -> None:
+    case.attributes.pop("dilations", None)  # onnxruntime has no automatic pads with dilation
+    check_operator("Conv", {"x": case.shape}, case.constants, auto_pad=mode, **case.attributes)
+
+
+def test_conv_without_pads(check_operator: Check) -> None:
+    check_operator("Conv", {"x": (1, 3, 7, 7)}, {"w": normal(4, 3, 3, 3)}, auto_pad="VALID")
+
+
+def test_conv_refusals(check_refused: Check) -> None:
+    weight = {"w": normal(4, 3, 3, 3)}
+    check_refused("Conv", {"x": (1, 3, 7)}, {"w": normal(4, 3, 3)}, attribute="kernel_shape")
+    check_refused("Conv", {"x": (1, 3, 7, 7, 7)}, {"w": normal(4, 3, 3, 3, 3)}, attribute="kernel_shape")
+    check_refused("Conv", {"x": (1, 3, 7, 7), "w": (1, 3, 3, 3)})
+    check_refused("Conv", {"x": (1, 3, 7, 7), "b": (1, 4)}, weight, order=["x", "w", "b"])
+    check_refused("Conv", {"x": (1, 3, 7, 7)}, weight, attribute="pads", pads=[-1, 0, 0, 0])
+
+
+@given(
+    case=convolutions(transposed=True),
+    pads=st.none() | st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    extra=st.none() | PAIRS,
+)
+def test_conv_transpose(
+    check_operator: Check, case: Case, pads: list[int] | None, extra: tuple[int, int] | None
+) -> None:
+    attributes = dict(case.attributes)
+    strides = attributes.get("strides", [1, 1])
+    added = [0, 0]
+    if extra is not None:  # onnxruntime wants output_padding below the stride
+        added = [min(wish, stride - 1) for wish, stride in zip(extra, strides, strict=True)]
+        attributes["output_padding"] = added
+    if pads is not None:
+        attributes["pads"] = pads
+    top, left, bottom, right = pads or [0] * 4
+    heights = (case.shape[2] - 1) * strides[0] + extents(case)[0] + added[0] - top - bottom
+    widths = (case.shape[3] - 1) * strides[1] + extents(case)[1] + added[1] - left - right
+    assume(heights >= 1 and widths >= 1)
+    check_operator("ConvTranspose", {"x": case.shape}, case.constants, **attributes)
+
+
+def test_conv_transpose_refusals(check_refused: Check) -> None:
+    shapes, weight = {"x": (1, 3, 7, 7)}, {"w": normal(3, 4, 3, 3)}
+    check_refused("ConvTranspose", shapes, weight, attribute="auto_pad", auto_pad="SAME_UPPER")
+    check_refused(
+        "ConvTranspose", shapes, weight, attribute="output_shape", output_shape=[15, 15], strides=[2, 2]
+    )
+    check_refused("ConvTranspose", shapes, weight, attribute="pads", pads=[0, -1, 0, 0])
+    check_refused("ConvTranspose", {"x": (1, 3, 7)}, {"w": normal(3, 4, 3)}, attribute="kernel_shape")
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 20)),
+    trans_b=st.booleans(),
+    alpha=st.sampled_from([1.0, 0.5, -2.0]),
+    beta=st.sampled_from([1.0, 0.25]),
+    bias=st.sampled_from([None, (), (1,), (1, 1), "outputs", "row"]),
+)
+def test_gemm(
+    check_operator: Check, sizes: tuple[int, int], trans_b: bool, alpha: float, beta: float, bias: Any
+) -> None:
+    depth, outputs = sizes
+    constants = {"b": normal(outputs, depth) if trans_b else normal(depth, outputs)}
+    if bias is not None:
+        shape = {"outputs": (outputs,), "row": (1, outputs)}.get(bias, bias)
+        constants["c"] = normal(*shape, seed=1)
+    check_operator("Gemm", {"x": (1, depth)}, constants, transB=int(trans_b), alpha=alpha, beta=beta)
+
+
+def test_gemm_refusals(check_refused: Check) -> None:
+    check_refused("Gemm", {"x": (1, 1)}, {"b": normal(1, 5)}, attribute="transA", transA=1)
+    check_refused("Gemm", {"x": (1, 1), "b": (1, 5)})
+    check_refused("Gemm", {"x": (1, 4), "c": (1, 5)}, {"b": normal(4, 5)}, order=["x", "b", "c"])
+
+
+@given(rows=st.none() | st.integers(1, 9), depth=st.integers(1, 24), outputs=st.integers(1, 17))
+def test_matmul_with_a_constant_matrix(
+    check_operator: Check, rows: int | None, depth: int, outputs: int
+) -> None:
+    shape = (1, depth) if rows is None else (1, rows, depth)
+    check_operator("MatMul", {"x": shape}, {"w": normal(depth, outputs)})
+
+
+@given(
+    batch=st.lists(st.integers(1, 4), max_size=2),
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)),
+    constant=st.sampled_from(["", "left", "right"]),
+)
+def test_matmul_of_equal_rank(
+    check_operator: Check, batch: list[int], sizes: tuple[int, int, int], constant: str
+) -> None:
+    rows, depth, columns = sizes
+    left, right = (1, *batch, rows, depth), (1, *batch, depth, columns)
+    if constant == "left":
+        check_operator("MatMul", {"r": right}, {"l": normal(*left)}, order=["l", "r"])
+    elif constant == "right":
+        check_operator("MatMul", {"l": left}, {"r": normal(*right)})
+    else:
+        check_operator("MatMul", {"l": left, "r": right})
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((1, 1, 3, 4), (1, 5, 4, 2)), ((1, 5, 3, 4), (1, 1, 4, 2)), ((1, 2, 1, 3, 4), (1, 1, 5, 4, 2))],
+)
+def test_matmul_that_broadcasts(check_operator: Check, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    check_operator("MatMul", {"l": left, "r": right})
+
+
+def test_matmul_refusals(check_refused: Check) -> None:
+    check_refused("MatMul", {"x": (1, 2, 3, 4)}, {"w": normal(4, 5)})
+    check_refused("MatMul", {"x": (1, 4)}, {"w": normal(1, 4, 5)})
+    check_refused("MatMul", {"x": (1, 3, 4)}, {"w": normal(4)})
+    check_refused("MatMul", {"x": (1, 4)}, {"w": normal(3, 1)}, order=["w", "x"])
