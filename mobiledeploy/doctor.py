@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from android_bench import ABIS, cached_binary
 from mobiledeploy.cache import cache_dir
+from mobiledeploy.device.adb_server import configured_server
+from mobiledeploy.device.usb import usb_available
 from mobiledeploy.errors import MobileDeployError
 
 OK, MISSING, OPTIONAL = "ok", "missing", "not there"
@@ -76,9 +77,13 @@ def _package(name: str, absent: str, advice: str) -> Finding:
 
 
 def _usb() -> Finding:
-    found = importlib.util.find_spec("usb1") is not None
-    advice = "for phones by USB without an ADB server: pip install 'adb-shell[usb]'"
-    return Finding("installed", "libusb", OK if found else OPTIONAL, version("libusb1") if found else advice)
+    available = usb_available()
+    detail = (
+        "phones by USB"
+        if available
+        else "for phones by USB without an ADB server: pip install libusb-package"
+    )
+    return Finding("installed", "libusb", OK if available else OPTIONAL, detail)
 
 
 def _cached() -> Iterator[Finding]:
@@ -99,6 +104,14 @@ def _size_of(folder: Path) -> int:
 def _connected() -> Iterator[Finding]:
     from mobiledeploy.device import list_devices
 
+    server = configured_server()
+    listening = server.is_listening()
+    yield Finding(
+        "connected",
+        "ADB server",
+        OK if listening else OPTIONAL,
+        "its devices are used" if listening else "not needed",
+    )
     try:
         devices = list_devices()
     except MobileDeployError as error:

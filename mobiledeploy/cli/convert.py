@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures or .npy for int8."
 )
 @click.option(
-    "--calibration-method", "method", type=click.Choice(["absmax", "kl"]), default="absmax", show_default=True
+    "--calibration-method",
+    "method",
+    type=click.Choice(["absmax", "kl"]),
+    default="absmax",
+    show_default=True,
+    help="Where int8 clips activations.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder.  [default: bundles/NAME]"

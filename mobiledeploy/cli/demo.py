@@ -13,7 +13,13 @@ from mobiledeploy.cli.progress import step_progress
 @click.command(short_help="Do the whole job on the shipped network: convert, push, run, report.")
 @serial_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, metavar="DIR"
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where pictures, bundle and run go.",
 )
 @format_option
 def command(serial: str | None, output: Path, form: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,17 +44,30 @@ def find_usb_device(serial: str) -> UsbDevice:
             return device
     hint = "`mobiledeploy devices` lists what is there."
     if not usb_available():
-        hint += "\nUSB needs libusb (package libusb-1.0-0), or a running adb server."
+        hint += "\nUSB needs libusb (pip install libusb-package), or a running adb server."
     raise DeviceError(f"no device with the serial {serial!r}", hint=hint)
 
 
 def _usb_transport() -> Any:
     """Return adb-shell's class, or None: importing it loads libusb and fails where there is none."""
     try:
+        _load_libusb()
         from adb_shell.transport.usb_transport import UsbTransport
     except (ImportError, OSError):
         return None
     return UsbTransport
+
+
+def _load_libusb() -> None:
+    """Load the system's libusb, or else the one in PyPI's libusb-package: usb1 brings none for Linux."""
+    import usb1
+
+    try:
+        usb1.loadLibrary()
+    except OSError:
+        import libusb_package
+
+        usb1.loadLibrary(ctypes.CDLL(str(libusb_package.get_library_path())))
 
 
 def _describe(transport: Any) -> UsbDevice:

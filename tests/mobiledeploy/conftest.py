@@ -1,12 +1,16 @@
-"""A small network as a user would bring it: a Python file, a checkpoint, a folder of pictures."""
+"""A small network as a user would bring it (a Python file, a checkpoint, pictures), and the command line."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from mobiledeploy.cli import main
 
 NETWORK = '''
 import torch
@@ -136,3 +140,22 @@ def make_run(accuracy: dict):
         )
 
     return make
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run a command line in this process; returns exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run
