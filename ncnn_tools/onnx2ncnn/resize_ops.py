@@ -16,12 +16,8 @@ def convert_resize(node: Node, build: Builder) -> None:
     shape, wanted = (build.ncnn_shape(node, name) for name in (tensor, node.outputs[0]))
     if len(shape) != 3 or shape[0] != wanted[0]:
         raise node.unsupported("only the two spatial axes of a feature map can be resized", "axes")
+    _check_options(node)
     _check_scales(node, build, shape[1:], wanted[1:])
-    for name in ("antialias", "exclude_outside"):
-        if node.attribute(name, 0):
-            raise node.unsupported("ncnn's Interp has no such option", name)
-    for name in ("extrapolation_value", "keep_aspect_ratio_policy", "axes", "nearest_mode", "cubic_coeff_a"):
-        node.attribute(name)  # concerns other modes, is read below, or is in the inferred shape
     mode = node.attribute("mode", "nearest")
     coordinates = node.attribute("coordinate_transformation_mode", "half_pixel")
     if mode == "nearest":
@@ -39,6 +35,18 @@ def convert_resize(node: Node, build: Builder) -> None:
         output_width=wanted[2],
         align_corner=align,
     )
+
+
+def _check_options(node: Node) -> None:
+    if node.opset < 11:
+        raise node.unsupported("before opset 11 it samples at other points; export with opset 11 or later")
+    for name, only in (("antialias", 0), ("exclude_outside", 0), ("keep_aspect_ratio_policy", "stretch")):
+        if node.attribute(name, only) != only:
+            raise node.unsupported("ncnn's Interp has no such option", name)
+    if [axis % 4 for axis in node.attribute("axes", [2, 3])] not in ([2, 3], [0, 1, 2, 3]):
+        raise node.unsupported("only the two spatial axes, in their order, can be resized", "axes")
+    for name in ("extrapolation_value", "nearest_mode", "cubic_coeff_a"):
+        node.attribute(name)  # concerns other modes, or is read below
 
 
 def _check_scales(node: Node, build: Builder, sizes: tuple[int, ...], wanted: tuple[int, ...]) -> None:

@@ -195,6 +195,20 @@ def check_refused() -> Callable[..., UnsupportedOperatorError]:
 
 
 @pytest.fixture(scope="session")
+def refusal() -> Callable[..., UnsupportedOperatorError | None]:
+    """Check a model of one node as `check_operator` does, or return the error with which it was refused."""
+
+    def check(*args: Any, **kwargs: Any) -> UnsupportedOperatorError | None:
+        try:
+            _check_model(_one_node(*args, **kwargs))
+        except UnsupportedOperatorError as error:
+            return error
+        return None
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def make_graph() -> Callable[..., Graph]:
     """Make a graph of an Input layer "x" of an ncnn shape, and further layers."""
 
