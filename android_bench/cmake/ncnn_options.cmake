@@ -1,0 +1,52 @@
+# ncnn's options for this build; the rest stay at ncnn's defaults.
+function(set_ncnn_option name value)
+    set(${name} ${value} CACHE STRING "" FORCE)
+endfunction()
+
+set_ncnn_option(NCNN_VERSION ${NCNN_DATE})
+
+# Nothing but the library.
+set_ncnn_option(NCNN_BUILD_TOOLS OFF)
+set_ncnn_option(NCNN_BUILD_EXAMPLES OFF)
+set_ncnn_option(NCNN_BUILD_BENCHMARK OFF)
+set_ncnn_option(NCNN_INSTALL_SDK OFF)
+set_ncnn_option(NCNN_C_API OFF)
+set_ncnn_option(NCNN_PIXEL OFF)
+set_ncnn_option(NCNN_PLATFORM_API OFF)
+
+# The input is one sample at a time, in fp32, fp16 or int8.
+set_ncnn_option(NCNN_BATCH OFF)
+set_ncnn_option(NCNN_BF16 OFF)
+set_ncnn_option(NCNN_WEIGHT_QUANT OFF)
+
+# Threads without an OpenMP library: ncnn's own pool, which sleeps where libgomp spins.
+set_ncnn_option(NCNN_OPENMP ON)
+set_ncnn_option(NCNN_SIMPLEOMP ON)
+set_ncnn_option(NCNN_VULKAN OFF)
+
+# An allocation that fails inside ncnn must arrive as std::bad_alloc, not end the process.
+set_ncnn_option(NCNN_DISABLE_EXCEPTION OFF)
+set_ncnn_option(NCNN_DISABLE_RTTI OFF)
+
+if(BENCH_ABI STREQUAL x86_64)
+    # One instruction set, AVX2 with FMA and F16C (x86-64-v3, Haswell of 2013 and later): runtime
+    # dispatch over older and newer ones triples the build. cpu_check.cpp refuses older CPUs.
+    set_ncnn_option(NCNN_RUNTIME_CPU OFF)
+    foreach(extension AVX AVX2 FMA F16C)
+        set_ncnn_option(NCNN_${extension} ON)
+    endforeach()
+    foreach(extension FMA4 XOP AVXVNNI AVXVNNIINT8 AVXVNNIINT16 AVXNECONVERT AVX512 AVX512VNNI AVX512BF16 AVX512FP16)
+        set_ncnn_option(NCNN_${extension} OFF)
+    endforeach()
+else()
+    set_ncnn_option(NCNN_RUNTIME_CPU ON)
+endif()
+
+if(BENCH_ABI STREQUAL arm64-v8a)
+    # i8mm is named outright, because ncnn offers it only where fp16fml is built too. No phone
+    # needs SVE or bf16 for the precisions that we build.
+    set_ncnn_option(NCNN_ARM84I8MM ON)
+    foreach(extension ARM82FP16FML ARM84BF16 ARM86SVE ARM86SVE2 ARM86SVEBF16 ARM86SVEI8MM ARM86SVEF32MM)
+        set_ncnn_option(NCNN_${extension} OFF)
+    endforeach()
+endif()

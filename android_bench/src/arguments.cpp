@@ -1,0 +1,219 @@
+#include "arguments.h"
+
+#include <climits>
+
+#include "affinity.h"
+#include "error.h"
+
+namespace bench {
+
+static const int kMaxThreads = 256;
+static const int kMaxRuns = 10000000;
+static const size_t kMaxNameLength = 100;
+
+const char* help_text()
+{
+    return R"(Usage: android_bench [OPTION...] --config NAME --param FILE --bin FILE [OPTION...] [--config ...]
+
+Loads each configuration, runs it on the inputs, and prints one JSON document.
+
+For all configurations:
+  --input BLOB=FILE.npy   input of a blob: little-endian float32, C order, shape (N, C, H, W), (N, H, W)
+                          or (N, W); the same N for all; repeatable
+  --output BLOB           output to extract; repeatable
+  --dump DIR              run every sample once, untimed, and write DIR/CONFIG.BLOB.npy
+  --warmup N              untimed inferences of each configuration before the timed ones (3)
+  --min-runs N            timed inferences of each configuration, at least; 0 times nothing (10)
+  --min-time-ms N         measured time of each configuration, at least (500)
+  --max-time-ms N         start no further round after this time; 0 is no limit (0)
+  --seed N                seed of the order of configurations within each round (1)
+
+For the configuration named by the --config before:
+  --config NAME           begin a configuration; letters, digits and ._+- only
+  --param FILE            ncnn .param file
+  --bin FILE              ncnn .bin file
+  --threads N             threads (1)
+  --cpus HEXMASK          CPUs to run on, bit i for CPU i (where the process may run)
+  --fp16 0|1              fp16 storage and arithmetic, where the CPU has them (1)
+  --int8 0|1              int8 kernels (1); 0 is refused for a model with int8 layers
+  --winograd 0|1          winograd convolution (1)
+  --sgemm 0|1             im2col and gemm convolution (1)
+  --packing 0|1           packed channel layout (1)
+
+Alone:
+  --layers                print a JSON list of the layer types in this build
+  --version               print what this build is, as one line of JSON
+  --help                  print this
+
+Exit codes: 0 done; 2 usage, blob names included; 3 a file is missing, malformed, not what the model
+needs, or cannot be written; 4 the model has a layer that this build lacks; 5 the inference failed;
+6 this build does not support the CPU.
+)";
+}
+
+static Error usage_error(const std::string& message)
+{
+    return Error(ExitCode::usage, message + " (see --help)");
+}
+
+static uint64_t parse_number(const std::string& flag, const std::string& text, uint64_t minimum, uint64_t maximum)
+{
+    uint64_t value = 0;
+    bool valid = !text.empty() && text.size() <= 20;
+    for (const char c : text) {
+        const int digit = c - '0';
+        if (!valid || digit < 0 || digit > 9 || value > (maximum - digit) / 10) {
+            valid = false;
+            break;
+        }
+        value = value * 10 + digit;
+    }
+    if (!valid || value < minimum) {
+        throw usage_error(flag + " takes a number from " + std::to_string(minimum) + " to " + std::to_string(maximum) +
+                          ", not '" + text + "'");
+    }
+    return value;
+}
+
+static int parse_int(const std::string& flag, const std::string& text, int minimum, int maximum)
+{
+    return static_cast<int>(parse_number(flag, text, minimum, maximum));
+}
+
+static bool parse_switch(const std::string& flag, const std::string& text)
+{
+    if (text != "0" && text != "1") throw usage_error(flag + " takes 0 or 1, not '" + text + "'");
+    return text == "1";
+}
+
+// Configuration names become file names on the device.
+static std::string parse_name(const std::string& text)
+{
+    const char* allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-";
+    const bool valid = !text.empty() && text.size() <= kMaxNameLength && text[0] != '.' &&
+                       text.find_first_not_of(allowed) == std::string::npos;
+    if (!valid) throw usage_error("--config takes a name of letters, digits and ._+-, not '" + text + "'");
+    return text;
+}
+
+static std::pair<std::string, std::string> parse_input(const std::string& text)
+{
+    // Paths hold '=' more often than blob names do, so the first one separates.
+    const size_t separator = text.find('=');
+    if (separator == std::string::npos || separator == 0 || separator + 1 == text.size()) {
+        throw usage_error("--input takes BLOB=FILE.npy, not '" + text + "'");
+    }
+    return {text.substr(0, separator), text.substr(separator + 1)};
+}
+
+static cpu_set_t parse_cpus(const std::string& text)
+{
+    const std::optional<cpu_set_t> mask = parse_cpu_mask(text);
+    if (!mask) throw usage_error("--cpus takes a hexadecimal mask of CPUs, not '" + text + "'");
+    return *mask;
+}
+
+static bool apply_global(Arguments& arguments, const std::string& flag, const std::string& value)
+{
+    if (flag == "--input") arguments.inputs.push_back(parse_input(value));
+    else if (flag == "--output") arguments.outputs.push_back(value);
+    else if (flag == "--dump") arguments.dump_folder = value;
+    else if (flag == "--warmup") arguments.warmup = parse_int(flag, value, 0, kMaxRuns);
+    else if (flag == "--min-runs") arguments.min_runs = parse_int(flag, value, 0, kMaxRuns);
+    else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
+    else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
+    else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, UINT64_MAX);
+    else return false;
+    return true;
+}
+
+static bool apply_to_configuration(ConfigurationArguments& configuration, const std::string& flag,
+                                   const std::string& value)
+{
+    if (flag == "--param") configuration.param = value;
+    else if (flag == "--bin") configuration.bin = value;
+    else if (flag == "--threads") configuration.threads = parse_int(flag, value, 1, kMaxThreads);
+    else if (flag == "--cpus") configuration.cpus = parse_cpus(value);
+    else if (flag == "--fp16") configuration.fp16 = parse_switch(flag, value);
+    else if (flag == "--int8") configuration.int8 = parse_switch(flag, value);
+    else if (flag == "--winograd") configuration.winograd = parse_switch(flag, value);
+    else if (flag == "--sgemm") configuration.sgemm = parse_switch(flag, value);
+    else if (flag == "--packing") configuration.packing = parse_switch(flag, value);
+    else return false;
+    return true;
+}
+
+static void check_inputs_and_outputs(const Arguments& arguments)
+{
+    if (arguments.inputs.empty()) throw usage_error("no --input");
+    if (arguments.outputs.empty()) throw usage_error("no --output");
+    for (size_t i = 0; i < arguments.inputs.size(); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (arguments.inputs[i].first == arguments.inputs[j].first) {
+                throw usage_error("--input " + arguments.inputs[i].first + " is given twice");
+            }
+        }
+    }
+    for (size_t i = 0; i < arguments.outputs.size(); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (arguments.outputs[i] == arguments.outputs[j]) {
+                throw usage_error("--output " + arguments.outputs[i] + " is given twice");
+            }
+        }
+    }
+}
+
+static void check_configurations(const std::vector<ConfigurationArguments>& configurations)
+{
+    if (configurations.empty()) throw usage_error("no --config");
+    for (size_t i = 0; i < configurations.size(); i++) {
+        const ConfigurationArguments& configuration = configurations[i];
+        if (configuration.param.empty()) throw usage_error("--config " + configuration.name + " has no --param");
+        if (configuration.bin.empty()) throw usage_error("--config " + configuration.name + " has no --bin");
+        for (size_t j = 0; j < i; j++) {
+            if (configurations[j].name == configuration.name) {
+                throw usage_error("--config " + configuration.name + " is given twice");
+            }
+        }
+    }
+}
+
+static std::optional<Action> standalone_action(int argc, char** argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const std::string flag = argv[i];
+        if (flag == "--help" || flag == "-h") return Action::show_help;
+        if (flag == "--version") return Action::show_version;
+        if (flag == "--layers") return Action::show_layers;
+    }
+    return std::nullopt;
+}
+
+Arguments parse_arguments(int argc, char** argv)
+{
+    Arguments arguments;
+    if (const std::optional<Action> action = standalone_action(argc, argv)) {
+        arguments.action = *action;
+        return arguments;
+    }
+    for (int i = 1; i < argc; i += 2) {
+        const std::string flag = argv[i];
+        if (i + 1 == argc) throw usage_error("unknown flag or missing value: " + flag);
+        const std::string value = argv[i + 1];
+        if (flag == "--config") {
+            arguments.configurations.emplace_back();
+            arguments.configurations.back().name = parse_name(value);
+        } else if (apply_global(arguments, flag, value)) {
+            continue;
+        } else if (arguments.configurations.empty()) {
+            throw usage_error("unknown flag, or one that belongs after a --config: " + flag);
+        } else if (!apply_to_configuration(arguments.configurations.back(), flag, value)) {
+            throw usage_error("unknown flag: " + flag);
+        }
+    }
+    check_inputs_and_outputs(arguments);
+    check_configurations(arguments.configurations);
+    return arguments;
+}
+
+}  // namespace bench
