@@ -1,0 +1,245 @@
+"""Operators that move values, against onnxruntime."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+Check = Callable[..., Any]
+Shape = tuple[int, ...]
+
+CHANNELS = st.sampled_from([1, 2, 3, 4, 8, 12, 16])
+
+
+@st.composite
+def shapes(draw: st.DrawFn, min_rank: int = 2, max_rank: int = 5) -> Shape:
+    rest = draw(st.lists(st.integers(1, 8), min_size=min_rank - 2, max_size=max_rank - 2))
+    return (1, draw(CHANNELS), *rest)
+
+
+@st.composite
+def shapes_with_axis(draw: st.DrawFn) -> tuple[Shape, int]:
+    shape = draw(shapes())
+    return shape, draw(st.integers(1, len(shape) - 1))
+
+
+def normal(shape: Shape, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
+
+
+@given(
+    case=shapes_with_axis(),
+    sizes=st.lists(st.sampled_from([1, 3, 4, 8]), min_size=1, max_size=3),
+    constant=st.booleans(),
+    negative=st.booleans(),
+)
+def test_concat(
+    check_operator: Check, case: tuple[Shape, int], sizes: list[int], constant: bool, negative: bool
+) -> None:
+    shape, axis = case
+    inputs = {f"x{i}": (*shape[:axis], size, *shape[axis + 1 :]) for i, size in enumerate(sizes)}
+    constants = {"c": normal(shape)} if constant else {}
+    check_operator("Concat", inputs, constants, axis=axis - len(shape) if negative else axis)
+
+
+def test_concat_of_one_tensor_thrice(check_operator: Check) -> None:
+    check_operator("Concat", {"x": (1, 3, 4, 4)}, order=["x", "x", "x"], axis=1)
+
+
+def test_concat_along_the_batch_is_refused(check_refused: Check) -> None:
+    check_refused("Concat", {"x": (1, 3), "z": (1, 3)}, attribute="axis", axis=0)
+
+
+@given(
+    case=shapes_with_axis(),
+    sizes=st.lists(st.sampled_from([1, 2, 3, 4, 8]), min_size=1, max_size=4),
+    opset=st.sampled_from([11, 13, 18]),
+    negative=st.booleans(),
+)
+def test_split_into_given_sizes(
+    check_operator: Check, case: tuple[Shape, int], sizes: list[int], opset: int, negative: bool
+) -> None:
+    shape, axis = case
+    inputs = {"x": (*shape[:axis], sum(sizes), *shape[axis + 1 :])}
+    options = {
+        "axis": axis - len(shape) if negative else axis,
+        "outputs": [f"y{i}" for i in range(len(sizes))],
+        "opset": opset,
+    }
+    if opset < 13:
+        check_operator("Split", inputs, split=sizes, **options)
+    else:
+        check_operator("Split", inputs, {"split": np.array(sizes)}, **options)
+
+
+@pytest.mark.parametrize("channels", [6, 7, 8])
+def test_split_into_a_number_of_parts(check_operator: Check, channels: int) -> None:
+    outputs = ["y0", "y1", "y2"]
+    check_operator("Split", {"x": (1, channels, 3, 4)}, outputs=outputs, axis=1, num_outputs=3)
+    if channels % 3 == 0:
+        check_operator("Split", {"x": (1, channels, 3, 4)}, outputs=outputs, opset=13, axis=1)
+
+
+def test_split_along_the_batch_is_refused(check_refused: Check) -> None:
+    check_refused("Split", {"x": (1, 4)}, attribute="axis", num_outputs=1)
+
+
+@given(data=st.data(), shape=shapes(), opset=st.sampled_from([9, 13, 18]))
+def test_slice(check_operator: Check, data: st.DataObject, shape: Shape, opset: int) -> None:
+    axes = sorted(data.draw(st.sets(st.integers(1, len(shape) - 1), min_size=1)))
+    starts, ends = [], []
+    for axis in axes:
+        start = data.draw(st.integers(0, shape[axis] - 1))
+        end = data.draw(st.integers(start + 1, shape[axis]))
+        starts.append(start - data.draw(st.sampled_from([0, shape[axis]])))
+        far = [end, 2**31] if end == shape[axis] else [end, end - shape[axis]]
+        ends.append(data.draw(st.sampled_from(far)))
+    axes = [axis - data.draw(st.sampled_from([0, len(shape)])) for axis in axes]
+    if opset < 10:
+        axes = [axis % len(shape) for axis in axes]
+        check_operator("Slice", {"x": shape}, opset=opset, starts=starts, ends=ends, axes=axes)
+        return
+    bounds = {"starts": np.array(starts), "ends": np.array(ends), "axes": np.array(axes)}
+    if data.draw(st.booleans()):
+        bounds["steps"] = np.ones(len(axes), np.int64)
+    check_operator("Slice", {"x": shape}, bounds, opset=opset)
+
+
+def bounds_of(starts: list[int], ends: list[int], **more: list[int]) -> dict[str, np.ndarray]:
+    return {name: np.array(values) for name, values in {"starts": starts, "ends": ends, **more}.items()}
+
+
+def test_slice_without_axes_cuts_the_first_ones(check_operator: Check, check_refused: Check) -> None:
+    check_operator("Slice", {"x": (1, 5, 6)}, bounds_of([0, 1], [1, 3]))
+    check_refused("Slice", {"x": (1, 5, 6)}, bounds_of([-1, 1, 0], [0, 3, 2]), attribute="axes")
+
+
+def test_slice_refusals(check_refused: Check) -> None:
+    shapes = {"x": (1, 6, 6)}
+    check_refused("Slice", shapes, bounds_of([0], [6], axes=[1], steps=[2]), attribute="steps")
+    check_refused("Slice", shapes, bounds_of([5], [0], axes=[1], steps=[-1]), attribute="steps")
+    check_refused("Slice", shapes, bounds_of([3], [3], axes=[1]), attribute="ends")
+    check_refused(
+        "Slice", {**shapes, "s": (1, 1)}, bounds_of([], [3]), order=["x", "s", "ends"], attribute="starts"
+    )
+
+
+@given(case=shapes_with_axis(), data=st.data(), index_rank=st.integers(0, 2))
+def test_gather_of_one_index(
+    check_operator: Check, case: tuple[Shape, int], data: st.DataObject, index_rank: int
+) -> None:
+    shape, axis = case
+    assume(1 <= len(shape) - 1 + index_rank - 1 <= 4)
+    index = data.draw(st.integers(-shape[axis], shape[axis] - 1))
+    constants = {"i": np.full((1,) * index_rank, index)}
+    check_operator("Gather", {"x": shape}, constants, axis=axis - data.draw(st.sampled_from([0, len(shape)])))
+
+
+def test_gather_refusals(check_refused: Check) -> None:
+    check_refused("Gather", {"x": (1, 4)}, {"i": np.array([0, 2])}, axis=1)
+    check_refused("Gather", {"x": (1, 4)}, {"i": np.array([0])}, attribute="axis")
+
+
+@st.composite
+def reshapes(draw: st.DrawFn) -> tuple[Shape, Shape]:
+    """Two shapes of as many values: the factors of one number, grouped in two ways."""
+    factors = draw(st.lists(st.sampled_from([1, 2, 3, 4, 5]), min_size=4, max_size=4))
+
+    def grouped() -> Shape:
+        cuts = sorted(draw(st.sets(st.integers(1, 3), max_size=3)))
+        edges = [0, *cuts, len(factors)]
+        return (1, *(math.prod(factors[a:b]) for a, b in itertools.pairwise(edges)))
+
+    return grouped(), grouped()
+
+
+@given(case=reshapes(), data=st.data())
+def test_reshape(check_operator: Check, case: tuple[Shape, Shape], data: st.DataObject) -> None:
+    shape, target = case
+    wanted = list(target)
+    if data.draw(st.booleans()):
+        wanted[data.draw(st.integers(0, len(wanted) - 1))] = -1
+    if data.draw(st.booleans()) and wanted[0] == 1:
+        wanted[0] = 0  # as in the input
+    check_operator("Reshape", {"x": shape}, {"shape": np.array(wanted)})
+
+
+@given(shape=shapes(), data=st.data())
+def test_flatten(check_operator: Check, shape: Shape, data: st.DataObject) -> None:
+    check_operator("Flatten", {"x": shape}, axis=data.draw(st.sampled_from([0, 1, 1 - len(shape)])))
+
+
+@given(shape=shapes(max_rank=4), data=st.data(), opset=st.sampled_from([11, 13]))
+def test_squeeze_and_unsqueeze(check_operator: Check, shape: Shape, data: st.DataObject, opset: int) -> None:
+    axis = data.draw(st.integers(1, len(shape)))
+    added = (*shape[:axis], 1, *shape[axis:])
+    if opset < 13:
+        check_operator("Unsqueeze", {"x": shape}, opset=opset, axes=[axis])
+        check_operator("Squeeze", {"x": added}, opset=opset, axes=[axis])
+    else:
+        check_operator("Unsqueeze", {"x": shape}, {"axes": np.array([axis])}, opset=opset)
+        check_operator("Squeeze", {"x": added}, {"axes": np.array([axis - len(added)])}, opset=opset)
+
+
+def test_reshapes_that_lose_the_batch_are_refused(check_refused: Check) -> None:
+    check_refused("Reshape", {"x": (1, 4, 3)}, {"shape": np.array([4, 3])})
+    check_refused("Flatten", {"x": (1, 4, 3)}, axis=2)
+    check_refused("Squeeze", {"x": (1, 4, 3)}, {"axes": np.array([0])})
+    check_refused("Reshape", {"x": (1, 64)}, {"shape": np.array([1, 2, 2, 2, 2, 4])})
+
+
+ORDERS = [(0, *order) for rank in range(1, 5) for order in itertools.permutations(range(1, rank + 1))]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("sizes", [(5, 3, 4, 2), (8, 4, 16, 12)])
+def test_every_transpose(check_operator: Check, order: Shape, sizes: Shape) -> None:
+    check_operator("Transpose", {"x": (1, *sizes[: len(order) - 1])}, perm=list(order))
+
+
+def test_transpose_refusals(check_refused: Check) -> None:
+    check_refused("Transpose", {"x": (1, 3, 4)}, attribute="perm")
+    check_refused("Transpose", {"x": (1, 3)}, attribute="perm", perm=[1, 0])
+
+
+@given(
+    shape=shapes(min_rank=3),
+    pads=st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    mode=st.sampled_from(["constant", "edge", "reflect"]),
+    value=st.none() | st.floats(-2, 2, width=32),
+    opset=st.sampled_from([10, 11, 13, 18]),
+)
+def test_pad(
+    check_operator: Check, shape: Shape, pads: list[int], mode: str, value: float | None, opset: int
+) -> None:
+    if mode == "reflect":  # repeats what is inside, without the edge
+        pads = [min(pad, shape[-2 + i % 2] - 1) for i, pad in enumerate(pads)]
+    zeros = [0] * (len(shape) - 2)
+    full = [*zeros, *pads[:2], *zeros, *pads[2:]]
+    if opset < 11:
+        more = {} if value is None else {"value": value}
+        check_operator("Pad", {"x": shape}, opset=opset, mode=mode, pads=full, **more)
+        return
+    constants: dict[str, Any] = {"pads": np.array(full)}
+    if value is not None:
+        constants["value"] = np.float32(value)
+    check_operator("Pad", {"x": shape}, constants, opset=opset, mode=mode)
+
+
+def test_pad_refusals(check_refused: Check) -> None:
+    shapes = {"x": (1, 3, 4, 4)}
+    channel = {"pads": np.array([0, 1, 0, 0, 0, 0, 0, 0])}
+    sides = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    check_refused("Pad", shapes, channel, attribute="pads")
+    check_refused("Pad", shapes, {"pads": np.array([0, 0, -1, 0, 0, 0, 0, 0])}, attribute="pads")
+    check_refused("Pad", shapes, sides, opset=19, attribute="mode", mode="wrap")
+    check_refused("Pad", shapes, {**sides, "value": np.float32("-inf")})
+    some_axes = {"pads": np.array([1, 1, 1, 1]), "value": np.float32(0), "axes": np.array([2, 3])}
+    check_refused("Pad", shapes, some_axes, attribute="pads")
