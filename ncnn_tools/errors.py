@@ -23,6 +23,10 @@ class GraphError(NcnnToolsError):
     """A graph in memory breaks a rule: an unknown layer or parameter, a weight of the wrong size, a cycle."""
 
 
+class InvalidModelError(NcnnToolsError):
+    """An ONNX model breaks ONNX's own rules: a tensor that no node gives, a missing attribute, a wrong order."""
+
+
 class UnsupportedOperatorError(NcnnToolsError):
     """An ONNX node that can't be converted exactly; names the node, its operator and the attribute."""
 

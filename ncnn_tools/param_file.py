@@ -18,8 +18,12 @@ MAX_BYTES = 64 * 2**20  # far above any real network's text; a bound for hostile
 MAX_COUNT = 1_000_000
 OLD_ARRAY = -23300
 
-_INT = re.compile(r"[+-]?\d+\Z")
-_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+MAX_TOKEN = 127  # of a number: `char vstr[128]` in src/paramdict.cpp
+MAX_STRING = 255
+
+_COUNT = re.compile(r"[0-9]{1,9}\Z")
+_INT = re.compile(r"[+-]?[0-9]+\Z")
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 _TOKEN = re.compile(r'[+-]?\d+="[^"]*"|\S+')
 
 
@@ -68,7 +72,7 @@ def _text(source: Path | str) -> str:
 
 def _counts(path: Path | None, line: str) -> tuple[int, int]:
     fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() for field in fields):
+    if len(fields) != 2 or not all(_COUNT.match(field) for field in fields):
         raise FormatError(path, "line 2", f"should hold the counts of layers and blobs, not {line[:60]!r}")
     layers, blobs = int(fields[0]), int(fields[1])
     if not (0 < layers <= MAX_COUNT and 0 < blobs <= MAX_COUNT):
@@ -102,7 +106,7 @@ def _is_param(text: str) -> bool:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) > MAX_COUNT:
+    if not _COUNT.match(text) or int(text) > MAX_COUNT:
         raise ValueError(f"{text[:20]!r} is not a count of blobs")
     return int(text)
 
@@ -123,9 +127,9 @@ def _parameter(token: str) -> tuple[int, ParamValue]:
     if key <= OLD_ARRAY:
         return _checked_id(OLD_ARRAY - key), _counted_array(text)
     if text.startswith('"') or text[:1].isalpha():
-        return _checked_id(key), text.strip('"')
+        return _checked_id(key), _string(text)
     if "," in text:
-        return _checked_id(key), _array(text.removesuffix(",").split(","))
+        return _checked_id(key), _listed_array(text.removesuffix(",").split(","))
     return _checked_id(key), _number(text)
 
 
@@ -137,31 +141,64 @@ def _checked_id(key: int) -> int:
 
 def _counted_array(text: str) -> ParamValue:
     count, *items = text.split(",")
-    if not count.isdigit() or int(count) != len(items):
+    if not _COUNT.match(count) or int(count) != len(items):
         raise ValueError(f"the array {text[:40]!r} should start with its count")
-    return _array(items)
-
-
-def _array(items: list[str]) -> ParamValue:
     numbers = [_number(item) for item in items]
     floats = [isinstance(number, float) for number in numbers]
     if not any(floats):
         return tuple(int(number) for number in numbers)
-    # ncnn stores bits and types an array by one element: an integer other than 0 among floats reads as a denormal.
+    # ncnn keeps each element's own bits here: an integer other than 0 among floats reads as a denormal.
     if any(number != 0 for number, is_float in zip(numbers, floats, strict=True) if not is_float):
         raise ValueError("an array mixes integers and floats")
     return tuple(float(number) for number in numbers)
 
 
+def _listed_array(items: list[str]) -> ParamValue:
+    """Read the form without a count, in which the first element gives all of them its type."""
+    numbers = [_number(item) for item in items]
+    if isinstance(numbers[0], float):
+        return tuple(float(number) for number in numbers)
+    if any(isinstance(number, float) for number in numbers):
+        raise ValueError("an array of integers holds a float")
+    return tuple(int(number) for number in numbers)
+
+
+def _string(text: str) -> str:
+    quoted = re.match(r'"([^"]*)"\Z', text)
+    if text.startswith('"') and not quoted:
+        raise ValueError(f"the string {text[:40]!r} has no end")
+    value = quoted[1] if quoted else text
+    if len(value.encode()) > MAX_STRING:
+        raise ValueError(f"the string {text[:40]!r}… is longer than {MAX_STRING} bytes")
+    return value
+
+
 def _number(text: str) -> int | float:
+    if len(text) > MAX_TOKEN:
+        raise ValueError(f"{text[:20]!r}… is longer than {MAX_TOKEN} characters")
     if _INT.match(text):
         value = int(text)
-        if not -(2**31) <= value < 2**31:
+        if not can_be_written(value):
             raise ValueError(f"{text[:20]!r} does not fit 32 bits")
         return value
     if _FLOAT.match(text):
-        return float(np.float32(text))
+        number = _single(float(text))
+        if not np.isfinite(number):
+            raise ValueError(f"{text[:20]!r} is too large for a float")
+        return number
     raise ValueError(f"{text[:20]!r} is not a number")
+
+
+def can_be_written(value: int | float) -> bool:
+    """Say whether a .param file can hold a number: 32 bits, and finite."""
+    if isinstance(value, int):
+        return -(2**31) <= value < 2**31
+    return bool(np.isfinite(_single(value)))
+
+
+def _single(value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
 
 
 def write_param(graph: Graph) -> str:
@@ -189,14 +226,16 @@ def _parameter_text(layer: Layer, key: int, value: ParamValue) -> str:
         items = ",".join(["", *(_number_text(layer, item) for item in value)])
         return f"{OLD_ARRAY - key}={len(value)}{items}"
     if isinstance(value, str):
+        if len(value.encode()) > MAX_STRING or '"' in value or len(value.splitlines()) > 1:
+            raise GraphError(f"layer {layer.name!r}: {value[:60]!r} can't be a string in a .param file")
         return f'{key}="{value}"'
     return f"{key}={_number_text(layer, value)}"
 
 
 def _number_text(layer: Layer, value: int | float) -> str:
+    if not can_be_written(value):
+        raise GraphError(f"layer {layer.name!r}: {value} can't stand in a .param file")
     if isinstance(value, int):
         return str(int(value))
-    if not np.isfinite(np.float32(value)):
-        raise GraphError(f"layer {layer.name!r}: {value} can't stand in a .param file")
     # The shortest digits that read back to the same float32: at most 15 characters, which older runtimes need.
     return np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=2)

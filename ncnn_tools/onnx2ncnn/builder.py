@@ -13,7 +13,7 @@ from onnx import helper
 from ncnn_tools.errors import UnsupportedOperatorError
 from ncnn_tools.graph import Graph, Layer, new_layer
 from ncnn_tools.onnx2ncnn.source import Array, Node, Source
-from ncnn_tools.param_file import MAX_NAME
+from ncnn_tools.param_file import MAX_NAME, can_be_written
 from ncnn_tools.schema import ParamValue
 
 Converter = Callable[[Node, "Builder"], None]
@@ -50,6 +50,8 @@ class Builder:
             raise node.unsupported(
                 f"tensor {tensor!r} has shape {shape}; its first axis should be a batch of 1"
             )
+        if 0 in shape:
+            raise node.unsupported(f"tensor {tensor!r} of shape {shape} holds no values")
         if not 1 <= len(shape) - 1 <= MAX_AXES:
             raise node.unsupported(
                 f"tensor {tensor!r} has shape {shape}; ncnn holds one to {MAX_AXES} axes and a batch"
@@ -96,11 +98,13 @@ class Builder:
         """Return the blob of an output of the model."""
         if tensor in self.source.constants:
             raise UnsupportedOperatorError(tensor, "output", "it does not depend on the input")
+        if tensor in self.source.inputs:
+            raise UnsupportedOperatorError(tensor, "output", "it is an input of the model")
         return self._blob_of[tensor]
 
     def add(self, kind: str, node: Node, inputs: Sequence[str], **params: ParamValue) -> Layer:
         """Add the layer that gives all of a node's outputs. `inputs` are blobs (see `blob`)."""
-        _check_finite(node, params)
+        _check_values(node, params)
         outputs = [self._name_blob(tensor) for tensor in node.outputs]
         return self._append(kind, node.name, list(inputs), outputs, **params)
 
@@ -128,9 +132,9 @@ class Builder:
         return blob
 
 
-def _check_finite(node: Node, params: Mapping[str, ParamValue]) -> None:
+def _check_values(node: Node, params: Mapping[str, ParamValue]) -> None:
     for name, value in params.items():
-        if isinstance(value, float) and not np.isfinite(np.float32(value)):
+        if isinstance(value, int | float) and not can_be_written(value):
             raise node.unsupported(f"{name} would be {value}, which a .param file can't hold")
 
 

@@ -58,8 +58,9 @@ OPERATORS: Mapping[str, Converter] = {
 def convert_onnx(model: onnx.ModelProto) -> Graph:
     """Convert a model of static shape and batch 1; blobs keep the ONNX tensors' names.
 
-    The graph is exact, not yet optimized, and has no Split layers (see `passes`). Raises
-    UnsupportedOperatorError naming node, operator and attribute for whatever can't be converted exactly.
+    The graph is exact, not yet optimized, and has no Split layers (see `passes`). Raises InvalidModelError for
+    a model that is not valid ONNX, and UnsupportedOperatorError, naming node, operator and attribute, for
+    whatever can't be converted exactly.
     """
     source = Source(model)
     _check_operators(source)

@@ -15,6 +15,7 @@ def convert_conv(node: Node, build: Builder) -> None:
     """Conv of two spatial axes → Convolution, or ConvolutionDepthWise where it has groups."""
     weight, bias = _constants(node, build)
     kernel, group = _window(node, weight)
+    _check_channels(node, build, weight.shape[1] * group)
     params = {**kernel, **_padding(node, build, weight)}
     outputs = int(weight.shape[0])
     kind = "Convolution"
@@ -27,6 +28,7 @@ def convert_conv_transpose(node: Node, build: Builder) -> None:
     """ConvTranspose of two spatial axes → Deconvolution, or DeconvolutionDepthWise where it has groups."""
     weight, bias = _constants(node, build)
     kernel, group = _window(node, weight)
+    _check_channels(node, build, weight.shape[0])
     if node.attribute("output_shape"):
         raise node.unsupported("give output_padding instead", "output_shape")
     if node.attribute("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
@@ -129,6 +131,13 @@ def _window(node: Node, weight: Array) -> tuple[dict[str, ParamValue], int]:
         "dilation_h": int(dilation_h),
     }
     return params, int(node.attribute("group", 1))
+
+
+def _check_channels(node: Node, build: Builder, wanted: int) -> None:
+    """Shape inference passes over this; ncnn would read beyond the input."""
+    shape = build.shape(node.inputs[0])
+    if shape[1] != wanted:
+        raise node.unsupported(f"its weights are for {wanted} channels, the input has shape {shape}")
 
 
 def _padding(node: Node, build: Builder, weight: Array) -> dict[str, ParamValue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,15 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from ncnn_tools.errors import UnsupportedOperatorError
+from ncnn_tools.errors import InvalidModelError, UnsupportedOperatorError
 
 Array = npt.NDArray[Any]
+
+# Operators whose result differs from run to run: never a constant, even where all their inputs are.
+_RANDOM = {
+    *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+}
+_LARGEST_CONSTANT = 2**28  # values: a gigabyte of float32, more than any phone could load
 
 
 class Node:
@@ -51,7 +58,8 @@ class Source:
     """An ONNX model: graph inputs and outputs, constants by tensor name, shapes by tensor name, nodes in order."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Read a model; UnsupportedOperatorError where a shape is not static."""
+        """Read a model; InvalidModelError where it is not valid ONNX."""
+        _check(model)
         opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
         self.opset = opsets[0] if opsets else 1
         self.constants: dict[str, Array] = {
@@ -106,9 +114,28 @@ class Source:
         if proto.op_type == "Shape" and proto.input[0] not in self.constants and not proto.attribute:
             return [np.array(self.shape(proto.input[0]), np.int64)]
         given = [name for name in proto.input if name]
-        if any(name not in self.constants for name in given):
+        has_subgraph = any(attribute.HasField("g") for attribute in proto.attribute)
+        if proto.op_type in _RANDOM or has_subgraph or any(name not in self.constants for name in given):
             return None
-        values = ReferenceEvaluator(proto, opsets={"": self.opset}).run(
-            None, {name: self.constants[name] for name in given}
-        )
+        if any(self._is_too_large(name) for name in proto.output):
+            raise Node(proto, self.opset).unsupported("its constant result is too large")
+        try:
+            values = ReferenceEvaluator(proto, opsets={"": self.opset}).run(
+                None, {name: self.constants[name] for name in given}
+            )
+        except Exception as error:  # the evaluator raises whatever numpy makes of a model's mistakes
+            raise Node(proto, self.opset).unsupported(
+                f"its constant result can't be computed: {error}"
+            ) from None
         return [np.asarray(value) for value in values]
+
+    def _is_too_large(self, tensor: str) -> bool:
+        info = self._infos.get(tensor)
+        return info is not None and math.prod(axis.dim_value for axis in info.shape.dim) > _LARGEST_CONSTANT
+
+
+def _check(model: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise InvalidModelError(f"this is not a valid ONNX model: {error}") from None

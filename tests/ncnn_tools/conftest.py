@@ -51,10 +51,19 @@ def _make_model(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
             for name, shape in inputs.items()
         ],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, inputs.get(name)) for name in outputs],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return _with_output_shapes(model)
+
+
+def _with_output_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Note the outputs' inferred shapes, which a valid model has; none at all where they can't be inferred."""
+    result = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    for output in result.graph.output:
+        output.type.tensor_type.shape.SetInParent()
+    return result
 
 
 def _random_inputs(model: onnx.ModelProto, seed: int = 0) -> Values:

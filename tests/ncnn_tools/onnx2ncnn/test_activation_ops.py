@@ -168,7 +168,3 @@ def test_identities(check_operator: Check, operator: str, opset: int) -> None:
 
 def test_the_mask_of_dropout_is_refused(check_refused: Check) -> None:
     check_refused("Dropout", {"x": (1, 3, 4)}, outputs=["y", "mask"])
-
-
-def test_an_attribute_that_no_converter_knows_is_refused(check_refused: Check) -> None:
-    check_refused("Relu", {"x": (1, 3)}, attribute="consumed_inputs", opset=18, consumed_inputs=[0])
