@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ncnn_tools.onnx2ncnn.builder import Builder, axis_sizes
 from ncnn_tools.onnx2ncnn.source import Array, Node
 
@@ -40,6 +42,10 @@ def convert_split(node: Node, build: Builder) -> None:
     if node.has_input(1) and build.constant(node.inputs[1]) is None:
         raise node.unsupported("its sizes should be constants", "split")
     sizes = tuple(build.ncnn_shape(node, output)[axis] for output in node.outputs)
+    if sum(sizes) != build.ncnn_shape(node, tensor)[axis]:
+        raise node.unsupported(
+            f"the model says that its parts of {build.shape(tensor)} have sizes {sizes}", "split"
+        )
     build.add("Slice", node, [build.blob(node, tensor)], slices=sizes, axis=axis)
 
 
@@ -93,8 +99,12 @@ def convert_reshape(node: Node, build: Builder) -> None:
     """Reshape, Flatten, Squeeze, Unsqueeze → Reshape to the inferred shape; the batch stays the first axis."""
     for name in ("allowzero", "axis", "axes", "shape"):
         node.attribute(name)  # is in the inferred shape
-    build.ncnn_shape(node, node.inputs[0])
+    given = build.ncnn_shape(node, node.inputs[0])
     shape = build.ncnn_shape(node, node.outputs[0])
+    if math.prod(given) != math.prod(shape):
+        raise node.unsupported(
+            f"the model says that {given} becomes {shape}, which holds another number of values"
+        )
     build.add("Reshape", node, [build.blob(node, node.inputs[0])], **axis_sizes(shape))
 
 

@@ -59,13 +59,12 @@ class Source:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         """Read a model; InvalidModelError where it is not valid ONNX."""
-        _check(model)
+        inferred = _checked_with_shapes(model)
         opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
         self.opset = opsets[0] if opsets else 1
         self.constants: dict[str, Array] = {
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
         }
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
         self._infos = {
             info.name: info.type.tensor_type
             for info in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
@@ -134,8 +133,9 @@ class Source:
         return info is not None and math.prod(axis.dim_value for axis in info.shape.dim) > _LARGEST_CONSTANT
 
 
-def _check(model: onnx.ModelProto) -> None:
+def _checked_with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except (onnx.checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
         raise InvalidModelError(f"this is not a valid ONNX model: {error}") from None

@@ -44,6 +44,8 @@ def _make_model(
     opset: int = 18,
 ) -> onnx.ModelProto:
     """Make a model of float32 inputs; the outputs' shapes are left to inference."""
+    constants = {name: np.asarray(value) for name, value in (constants or {}).items()}
+    known = {**inputs, **{name: value.shape for name, value in constants.items()}}
     graph = helper.make_graph(
         list(nodes),
         "test",
@@ -51,8 +53,8 @@ def _make_model(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
             for name, shape in inputs.items()
         ],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, inputs.get(name)) for name in outputs],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, known.get(name)) for name in outputs],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return _with_output_shapes(model)

@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from onnx import helper
+
+from ncnn_tools.errors import UnsupportedOperatorError
+from ncnn_tools.onnx2ncnn import convert_onnx
 
 Check = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -193,6 +197,24 @@ def test_reshapes_that_lose_the_batch_are_refused(check_refused: Check) -> None:
     check_refused("Flatten", {"x": (1, 4, 3)}, axis=2)
     check_refused("Squeeze", {"x": (1, 4, 3)}, {"axes": np.array([0])})
     check_refused("Reshape", {"x": (1, 64)}, {"shape": np.array([1, 2, 2, 2, 2, 4])})
+
+
+@pytest.mark.parametrize(
+    ("operator", "outputs", "constants"),
+    [
+        ("Reshape", ["y"], {"shape": np.array([1, 3, 8])}),
+        ("Split", ["y", "z"], {"split": np.array([2, 4])}),
+    ],
+)
+def test_shapes_of_the_model_that_contradict_the_node_are_refused(
+    make_model: Check, operator: str, outputs: list[str], constants: dict[str, np.ndarray]
+) -> None:
+    attributes = {"axis": 1} if operator == "Split" else {}
+    node = helper.make_node(operator, ["x", *constants], outputs, name="the_node", **attributes)
+    model = make_model([node], {"x": (1, 6, 4)}, outputs, constants)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 5
+    with pytest.raises(UnsupportedOperatorError, match=f"the_node.*{operator}.*the model says"):
+        convert_onnx(model)
 
 
 ORDERS = [(0, *order) for rank in range(1, 5) for order in itertools.permutations(range(1, rank + 1))]

@@ -115,6 +115,14 @@ def test_invalid_models_are_refused(make_model: Make, nodes: list[onnx.NodeProto
         convert_onnx(make_model(nodes, {"x": (1, 3, 4, 4)}, ["y"]))
 
 
+def test_an_output_whose_shape_contradicts_its_value_is_refused(make_model: Make) -> None:
+    constant = {"c": np.ones((1, 3), np.float32)}
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": (1, 3)}, ["y", "c"], constant)
+    model.graph.output[1].type.tensor_type.shape.dim.add().dim_value = 7
+    with pytest.raises(InvalidModelError):
+        convert_onnx(model)
+
+
 def test_a_model_without_a_graph_is_refused() -> None:
     with pytest.raises(InvalidModelError):
         convert_onnx(onnx.ModelProto())
