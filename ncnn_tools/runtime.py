@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """What ncnn may use (ncnn's `Option`); the fp16 flags have no effect on x86."""
+    """What ncnn may use (ncnn's `Option`); on x86 fp16 concerns the weights of InnerProduct alone."""
 
     threads: int = 1
     packing: bool = True
