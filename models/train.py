@@ -127,7 +127,8 @@ class Trainer:
 
     def export(self, path: Path, pictures: int) -> None:
         """Save the averaged weights as {epoch, state_dict}, fp32, on the CPU."""
-        weights = {key: value.detach().cpu().clone() for key, value in self.average.state_dict().items()}
+        plain = torch.contiguous_format
+        weights = {k: v.cpu().clone(memory_format=plain) for k, v in self.average.state_dict().items()}
         _save({"epoch": self.step * self.plan.batch // pictures, "state_dict": weights}, path)
 
 
@@ -234,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", type=int, default=5000, help="synthetic portraits (default 5000)")
     parser.add_argument("--held-out", type=int, default=200, help="pictures to evaluate on (default 200)")
     parser.add_argument(
-        "--stages", type=_stages, default="128:2000,192:1000,256:1200", help="SIZE:STEPS,SIZE:STEPS"
+        "--stages", type=_stages, default="128:1500,192:500,256:3000", help="SIZE:STEPS,SIZE:STEPS"
     )
     parser.add_argument("--batch", type=int, default=8, help="pictures a step (default 8)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (default 0.002)")
