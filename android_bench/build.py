@@ -154,7 +154,7 @@ def _build(recipe: _Recipe, root: Path, ncnn: Path, progress: Progress | None) -
     ]
     environment = _environment(root / "zig")
     prime = recipe.toolchain.prime_command(folder)
-    with child_process(prime, environment) if prime else nullcontext():
+    with child_process(prime, folder, environment) if prime else nullcontext():
         configure(project / "cmake", build, arguments, environment, progress)
         compile_all(build, environment, progress)
     return build

@@ -75,7 +75,7 @@ def _run(
     command: list[str], environment: dict[str, str], log: Path, each_line: Callable[[str], None]
 ) -> None:
     tail: deque[str] = deque(maxlen=_LOG_TAIL_LINES)
-    with log.open("w") as file, child_process(command, environment) as process:
+    with log.open("w") as file, child_process(command, log.parent, environment) as process:
         for line in process.stdout or ():
             file.write(line)
             tail.append(line.rstrip())
@@ -90,11 +90,14 @@ def _run(
 
 
 @contextlib.contextmanager
-def child_process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run `command` for the length of the block; whatever ends the block ends it and its children."""
+def child_process(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `command` in `folder` for the length of the block; whatever ends the block ends it and its children."""
     try:
         process = subprocess.Popen(
             command,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

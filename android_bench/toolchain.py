@@ -14,6 +14,8 @@ from android_bench.errors import BuildError
 _NDK_VARIABLES = ("ANDROID_NDK", "ANDROID_NDK_HOME", "ANDROID_NDK_ROOT")
 # The oldest Android with 64-bit ABIs (5.0), and the oldest that NDK r26 and later build for.
 _ANDROID_PLATFORM = "android-21"
+# Not x86_64: that binary is run on this computer more often than on an emulator, and zig's runs on both.
+_NDK_ABIS = ("arm64-v8a", "armeabi-v7a")
 
 _ZIG_TARGETS = {
     "arm64-v8a": ("aarch64-linux-musl", "aarch64"),
@@ -47,7 +49,7 @@ class Toolchain:
                 f"-DCMAKE_TOOLCHAIN_FILE={self.ndk / 'build' / 'cmake' / 'android.toolchain.cmake'}",
                 f"-DANDROID_ABI={self.abi}",
                 f"-DANDROID_PLATFORM={_ANDROID_PLATFORM}",
-                "-DBENCH_LINK_OPTIONS=-static-libstdc++;-s",
+                "-DBENCH_LINK_OPTIONS=-static;-s",
             ]
         target, processor = _ZIG_TARGETS[self.abi]
         _write_zig_tools(folder, target)
@@ -59,13 +61,14 @@ class Toolchain:
             f'set(CMAKE_CXX_COMPILER "{folder / "zig-c++"}")',
             f'set(CMAKE_AR "{folder / "zig-ar"}")',
             f'set(CMAKE_RANLIB "{folder / "zig-ranlib"}")',
-            # A link in a feature test would have zig build another variant of its libraries first.
-            "set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)",
         ]
         toolchain_file.write_text("\n".join(lines) + "\n")
         return [
             *common,
             f"-DCMAKE_TOOLCHAIN_FILE={toolchain_file}",
+            # A link in a feature test would have zig build another variant of its libraries first.
+            # As a cache entry it outlives ncnn's own setting and unsetting of it.
+            "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY",
             f"-DBENCH_LINK_OPTIONS={';'.join(_ZIG_LINK_OPTIONS)}",
         ]
 
@@ -73,8 +76,9 @@ class Toolchain:
         """Return a command that makes zig build its C and C++ libraries, or None for the NDK.
 
         zig does so at the first link for a target, in one thread, for about as long as ncnn takes
-        to compile; run beside the compilation, it costs no time. The flags choose the variant of
-        the libraries, so they are those of the real link.
+        to compile; run beside the compilation, it costs no time. It must have the flags of the real
+        link and be run in `folder`, for both choose the variant of the libraries (zig's own folder
+        is part of it, as seen from the working folder).
         """
         if self.ndk:
             return None
@@ -93,13 +97,13 @@ class Toolchain:
 
 
 def find_toolchain(abi: str) -> Toolchain:
-    """Return the NDK that the environment names, else zig.
+    """Return the NDK that the environment names, where the ABI is one of phones, else zig.
 
     Raises:
         BuildError: the NDK is not one, or zig's package is not installed.
     """
     named = next(((name, os.environ[name]) for name in _NDK_VARIABLES if os.environ.get(name)), None)
-    if named and abi in _ZIG_TARGETS:
+    if named and abi in _NDK_ABIS:
         return _ndk_toolchain(abi, named[0], Path(named[1]))
     try:
         return Toolchain(f"zig {metadata.version('ziglang')}", abi)

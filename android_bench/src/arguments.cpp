@@ -122,7 +122,7 @@ static bool apply_global(Arguments& arguments, const std::string& flag, const st
     else if (flag == "--min-runs") arguments.min_runs = parse_int(flag, value, 0, kMaxRuns);
     else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
-    else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, UINT64_MAX);
+    else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, INT64_MAX);
     else return false;
     return true;
 }

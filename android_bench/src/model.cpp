@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <numeric>
 
 #include "error.h"
 #include "files.h"
@@ -75,6 +77,17 @@ Model::Model(const ConfigurationArguments& arguments, const std::vector<InputArr
     for (const std::string& output : outputs) {
         if (!param_.producer(output)) throw Error(ExitCode::usage, arguments.param + " has no blob " + output);
     }
+    set_extraction_order();
+}
+
+// In the order of the layers: in ncnn's light mode a blob is gone once its consumer has run.
+void Model::set_extraction_order()
+{
+    extraction_order_.resize(output_names_.size());
+    std::iota(extraction_order_.begin(), extraction_order_.end(), size_t(0));
+    std::stable_sort(extraction_order_.begin(), extraction_order_.end(), [this](size_t a, size_t b) {
+        return param_.producer(output_names_[a]) < param_.producer(output_names_[b]);
+    });
 }
 
 void Model::check_layers() const
@@ -177,7 +190,7 @@ void Model::infer(const Sample& sample, std::vector<ncnn::Mat>& outputs) const
     try {
         ncnn::Extractor extractor = net_.create_extractor();
         for (size_t i = 0; i < sample.size(); i++) extractor.input(input_indexes_[i], sample[i]);
-        for (size_t i = 0; i < output_indexes_.size(); i++) {
+        for (const size_t i : extraction_order_) {
             const int result = extractor.extract(output_indexes_[i], outputs[i]);
             if (result != 0) {
                 throw Error(ExitCode::inference_failed, arguments_.name + ": ncnn returned " + std::to_string(result) +
@@ -240,10 +253,7 @@ static std::vector<size_t> numpy_shape(const ncnn::Mat& mat)
 
 void append_output(const std::string& blob, const ncnn::Mat& mat, size_t samples, Array& array)
 {
-    if (mat.empty()) {
-        // With ncnn's light mode a blob is gone once its consumer has run.
-        throw Error(ExitCode::inference_failed, "output " + blob + " is empty; name it before outputs that are made from it");
-    }
+    if (mat.empty()) throw Error(ExitCode::inference_failed, "output " + blob + " is empty");
     if (mat.elempack != 1 || mat.elemsize != sizeof(float)) {
         throw Error(ExitCode::inference_failed, "output " + blob + " is not float32");
     }

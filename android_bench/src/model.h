@@ -38,6 +38,7 @@ public:
 private:
     void check_layers() const;
     void check_inputs(const std::vector<InputArray>& inputs) const;
+    void set_extraction_order();
     int blob_index(const std::string& name) const;
 
     const ConfigurationArguments& arguments_;
@@ -48,6 +49,7 @@ private:
     ncnn::Net net_;
     std::vector<int> input_indexes_;
     std::vector<int> output_indexes_;
+    std::vector<size_t> extraction_order_;
 };
 
 // The N samples that the arrays hold between them.
