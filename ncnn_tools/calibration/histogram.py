@@ -35,7 +35,8 @@ class Histogram:
             raise ValueError("an activation is not finite")
         self._make_room(largest)
         self.absmax = max(self.absmax, largest)
-        bins = np.minimum((sizes / np.float32(self.bin_width)).astype(np.int64), BINS - 1)
+        # In float64: the width of a bin of the smallest float32 values is no float32.
+        bins = np.minimum((sizes / np.float64(self.bin_width)).astype(np.int64), BINS - 1)
         self.counts += np.bincount(bins, minlength=BINS)
 
     def _make_room(self, largest: float) -> None:
