@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,10 @@ class _Recipe:
 
     toolchain: Toolchain
     layers: Layers
-    cmake_files: tuple[Path, ...]
-    source_files: tuple[Path, ...]
+    cmake_files: Mapping[str, bytes]
+    source_files: Mapping[str, bytes]
+    flags_file: Mapping[str, bytes]
+    """toolchain.py, for the flags in it."""
 
     @property
     def ncnn_key(self) -> str:
@@ -54,7 +56,7 @@ class _Recipe:
         ):
             digest.update(text.encode() + b"\0")
         _hash_files(digest, self.cmake_files)
-        _hash_files(digest, [_PACKAGE / "toolchain.py"])
+        _hash_files(digest, self.flags_file)
         return f"{self.toolchain.abi}-{self.layers}-{digest.hexdigest()[:16]}"
 
     @property
@@ -68,19 +70,26 @@ class _Recipe:
         return f"{self.ncnn_key}-{self.sources_hash}"
 
 
-def _hash_files(digest: hashlib._Hash, files: Iterable[Path]) -> None:
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.name}\0{len(content)}\0".encode())
+def _hash_files(digest: hashlib._Hash, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
+
+
+def _read_files(files: Iterable[Path]) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(files)}
 
 
 def _recipe(abi: str, layers: Layers) -> _Recipe:
     if abi not in ABIS:
         raise BuildError(f"unknown ABI {abi}", hint=f"One of {', '.join(ABIS)}.")
-    cmake_files = tuple(sorted((_PACKAGE / "cmake").iterdir()))
-    source_files = tuple(sorted((_PACKAGE / "src").iterdir()))
-    return _Recipe(find_toolchain(abi), layers, cmake_files, source_files)
+    return _Recipe(
+        toolchain=find_toolchain(abi),
+        layers=layers,
+        cmake_files=_read_files((_PACKAGE / "cmake").iterdir()),
+        source_files=_read_files((_PACKAGE / "src").iterdir()),
+        flags_file=_read_files([_PACKAGE / "toolchain.py"]),
+    )
 
 
 def cached_binary(abi: str, *, cache_dir: Path, layers: Layers = "lean") -> Binary | None:
@@ -140,8 +149,8 @@ def _build(recipe: _Recipe, root: Path, ncnn: Path, progress: Progress | None) -
     """Compile; return the build folder."""
     folder = root / "build" / recipe.ncnn_key
     project = folder / "project"
-    _copy_changed(recipe.cmake_files, project / "cmake")
-    _copy_changed(recipe.source_files, project / "src")
+    _write_changed(recipe.cmake_files, project / "cmake")
+    _write_changed(recipe.source_files, project / "src")
     build = folder / "out"
     arguments = [
         *recipe.toolchain.prepare(folder),
@@ -167,14 +176,13 @@ def _environment(zig_cache: Path) -> dict[str, str]:
     return {**environment, "ZIG_GLOBAL_CACHE_DIR": str(zig_cache), "ZIG_LOCAL_CACHE_DIR": str(zig_cache)}
 
 
-def _copy_changed(files: Iterable[Path], folder: Path) -> None:
+def _write_changed(files: Mapping[str, bytes], folder: Path) -> None:
     """Make `folder` hold these files and no others, touching only what differs: Ninja goes by time."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {file.name: file.read_bytes() for file in files}
     for present in folder.iterdir():
-        if present.name not in wanted:
+        if present.name not in files:
             present.unlink()
-    for name, content in wanted.items():
+    for name, content in files.items():
         target = folder / name
         if not target.is_file() or target.read_bytes() != content:
             target.write_bytes(content)
