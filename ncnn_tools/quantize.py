@@ -87,11 +87,13 @@ def round_half_away(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
 
 
 def _runs_winograd(layer: Layer) -> bool:
+    if layer.type != "Convolution":
+        return False
     shape = [
         layer.get(name)
         for name in ("kernel_w", "kernel_h", "stride_w", "stride_h", "dilation_w", "dilation_h")
     ]
-    return layer.type == "Convolution" and shape == [3, 3, 1, 1, 1, 1]
+    return shape == [3, 3, 1, 1, 1, 1]
 
 
 def _largest_accumulator(quantized: npt.NDArray[np.int8]) -> int:
