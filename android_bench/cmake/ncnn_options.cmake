@@ -43,8 +43,8 @@ else()
 endif()
 
 if(BENCH_ABI STREQUAL arm64-v8a)
-    # i8mm is named outright, because ncnn offers it only where fp16fml is built too. No phone
-    # needs SVE or bf16 for the precisions that we build.
+    # i8mm is named outright, because ncnn offers it only where fp16fml is built too. Those left out
+    # serve bf16, which no precision of ours uses, and CPUs that the NEON kernels serve as well.
     set_ncnn_option(NCNN_ARM84I8MM ON)
     foreach(extension ARM82FP16FML ARM84BF16 ARM86SVE ARM86SVE2 ARM86SVEBF16 ARM86SVEI8MM ARM86SVEF32MM)
         set_ncnn_option(NCNN_${extension} OFF)

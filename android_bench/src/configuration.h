@@ -11,6 +11,7 @@
 
 #include "arguments.h"
 #include "model.h"
+#include "samples.h"
 
 namespace bench {
 
@@ -27,6 +28,7 @@ struct Configuration {
     double load_ms = 0;
     double first_ms = 0;
     std::optional<int64_t> peak_memory_bytes;
+    double measured_ms = 0;  // the sum of times_ms
     std::vector<double> times_ms;
     std::vector<double> started_ms;  // since the start of the process
     std::vector<OutputRecord> outputs;

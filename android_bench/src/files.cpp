@@ -39,7 +39,8 @@ std::string read_file(const std::string& path, size_t max_bytes)
 {
     const size_t size = file_size(path);
     if (size > max_bytes) {
-        throw file_error(path, std::to_string(size) + " bytes, and at most " + std::to_string(max_bytes) + " are taken");
+        throw file_error(path, std::to_string(size) + " bytes, more than the " + std::to_string(max_bytes) +
+                                   " that are taken");
     }
     const File file(fopen(path.c_str(), "rb"));
     if (!file) throw system_error(path);

@@ -18,6 +18,7 @@
 #include "memory.h"
 #include "model.h"
 #include "npy.h"
+#include "samples.h"
 
 namespace bench {
 

@@ -1,14 +1,12 @@
 #include "model.h"
 
 #include <datareader.h>
-#include <errno.h>
-#include <stdio.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <numeric>
 
+#include "bin_reader.h"
 #include "error.h"
 #include "files.h"
 
@@ -24,46 +22,6 @@ const std::vector<std::string>& built_layers()
     return layers;
 }
 
-// Gives ncnn the .bin, and ends the load as soon as it asks for more than the file holds: ncnn
-// allocates before it reads, and a corrupt .param can ask for gigabytes.
-class BinReader : public ncnn::DataReader {
-public:
-    explicit BinReader(const std::string& path) : path_(path), remaining_(file_size(path)), file_(fopen(path.c_str(), "rb"))
-    {
-        if (!file_) throw Error(ExitCode::bad_file, path + ": " + strerror(errno));
-    }
-    ~BinReader() override { fclose(file_); }
-    BinReader(const BinReader&) = delete;
-    BinReader& operator=(const BinReader&) = delete;
-
-    // ncnn asks for a reference first, with the size that it is about to allocate and read.
-    size_t reference(size_t size, const void**) const override
-    {
-        check(size);
-        return 0;
-    }
-
-    size_t read(void* buffer, size_t size) const override
-    {
-        check(size);
-        const size_t count = fread(buffer, 1, size, file_);
-        remaining_ -= count;
-        return count;
-    }
-
-    size_t remaining() const { return remaining_; }
-
-private:
-    void check(size_t size) const
-    {
-        if (size > remaining_) throw Error(ExitCode::bad_file, path_ + ": shorter than its .param needs");
-    }
-
-    std::string path_;
-    mutable size_t remaining_;
-    FILE* file_;
-};
-
 Model::Model(const ConfigurationArguments& arguments, const std::vector<InputArray>& inputs,
              const std::vector<std::string>& outputs)
     : arguments_(arguments),
@@ -75,7 +33,9 @@ Model::Model(const ConfigurationArguments& arguments, const std::vector<InputArr
     check_layers();
     check_inputs(inputs);
     for (const std::string& output : outputs) {
-        if (!param_.producer(output)) throw Error(ExitCode::usage, arguments.param + " has no blob " + output);
+        if (!param_.producer(output)) {
+            throw Error(ExitCode::usage, arguments.param + " has no blob " + output);
+        }
     }
     set_extraction_order();
 }
@@ -101,7 +61,8 @@ void Model::check_layers() const
     for (const ParamLayer& layer : param_.layers()) {
         // Without its int8 kernels ncnn would read the int8 weights as float.
         if (!arguments_.int8 && layer.is_int8()) {
-            throw Error(ExitCode::usage, "--int8 0 with " + arguments_.param + ", whose layer " + layer.name + " is int8");
+            throw Error(ExitCode::usage,
+                        "--int8 0 with " + arguments_.param + ", whose layer " + layer.name + " is int8");
         }
     }
 }
@@ -113,9 +74,10 @@ static void check_shape(const ParamLayer& layer, const InputArray& input)
     for (size_t i = 0; i < 3; i++) {
         const size_t given = i < dims ? input.array.shape[dims - i] : 0;
         if (declared[i] > 0 && given != static_cast<size_t>(declared[i])) {
-            throw Error(ExitCode::bad_file, "--input " + input.blob + ": its shape does not fit the model, which declares w=" +
-                                                std::to_string(declared[0]) + " h=" + std::to_string(declared[1]) +
-                                                " c=" + std::to_string(declared[2]));
+            throw Error(ExitCode::bad_file,
+                        "--input " + input.blob + ": its shape does not fit the model, which declares w=" +
+                            std::to_string(declared[0]) + " h=" + std::to_string(declared[1]) +
+                            " c=" + std::to_string(declared[2]));
         }
     }
 }
@@ -166,10 +128,15 @@ void Model::load()
             throw Error(ExitCode::bad_file, arguments_.param + ": ncnn cannot load it");
         }
         const BinReader reader(arguments_.bin);
-        if (net_.load_model(reader) != 0) throw Error(ExitCode::bad_file, arguments_.bin + ": ncnn cannot load it");
-        if (reader.remaining() != 0) throw Error(ExitCode::bad_file, arguments_.bin + ": longer than its .param needs");
+        if (net_.load_model(reader) != 0) {
+            throw Error(ExitCode::bad_file, arguments_.bin + ": ncnn cannot load it");
+        }
+        if (reader.remaining() != 0) {
+            throw Error(ExitCode::bad_file, arguments_.bin + ": longer than its .param needs");
+        }
     } catch (const std::bad_alloc&) {
-        throw Error(ExitCode::bad_file, arguments_.param + ": loading it needs more memory than any sound model of its size");
+        throw Error(ExitCode::bad_file,
+                    arguments_.param + ": loading it needs more memory than a sound model of its size");
     }
     for (const std::string& name : input_names_) input_indexes_.push_back(blob_index(name));
     for (const std::string& name : output_names_) output_indexes_.push_back(blob_index(name));
@@ -193,80 +160,13 @@ void Model::infer(const Sample& sample, std::vector<ncnn::Mat>& outputs) const
         for (const size_t i : extraction_order_) {
             const int result = extractor.extract(output_indexes_[i], outputs[i]);
             if (result != 0) {
-                throw Error(ExitCode::inference_failed, arguments_.name + ": ncnn returned " + std::to_string(result) +
-                                                            " for output " + output_names_[i]);
+                throw Error(ExitCode::inference_failed, arguments_.name + ": ncnn returned " +
+                                                            std::to_string(result) + " for output " +
+                                                            output_names_[i]);
             }
         }
     } catch (const std::bad_alloc&) {
         throw Error(ExitCode::inference_failed, arguments_.name + ": out of memory");
-    }
-}
-
-// Sample `index` of an array (N, C, H, W), (N, H, W) or (N, W).
-static ncnn::Mat make_mat(const Array& array, size_t index)
-{
-    const std::vector<size_t>& shape = array.shape;
-    const int w = static_cast<int>(shape.back());
-    const int h = shape.size() > 2 ? static_cast<int>(shape[shape.size() - 2]) : 1;
-    const int c = shape.size() > 3 ? static_cast<int>(shape[1]) : 1;
-    ncnn::Mat mat;
-    if (shape.size() == 2) mat.create(w);
-    if (shape.size() == 3) mat.create(w, h);
-    if (shape.size() == 4) mat.create(w, h, c);
-    if (mat.empty()) throw std::bad_alloc();
-    const size_t channel_size = static_cast<size_t>(w) * h;
-    const float* source = array.values.data() + index * channel_size * c;
-    for (int q = 0; q < c; q++) {
-        float* channel = shape.size() == 4 ? static_cast<float*>(mat.channel(q)) : static_cast<float*>(mat);
-        memcpy(channel, source + q * channel_size, channel_size * sizeof(float));
-    }
-    return mat;
-}
-
-std::vector<Sample> make_samples(const std::vector<InputArray>& inputs)
-{
-    const size_t count = inputs[0].array.shape[0];
-    for (const InputArray& input : inputs) {
-        if (input.array.shape[0] != count) {
-            throw Error(ExitCode::bad_file, "--input " + input.blob + " holds " + std::to_string(input.array.shape[0]) +
-                                                " samples, and " + inputs[0].blob + " " + std::to_string(count));
-        }
-    }
-    std::vector<Sample> samples(count);
-    for (size_t i = 0; i < count; i++) {
-        for (const InputArray& input : inputs) samples[i].push_back(make_mat(input.array, i));
-    }
-    return samples;
-}
-
-// (w), (h, w), (c, h, w) or (c, d, h, w).
-static std::vector<size_t> numpy_shape(const ncnn::Mat& mat)
-{
-    const size_t w = mat.w, h = mat.h, d = mat.d, c = mat.c;
-    switch (mat.dims) {
-    case 1: return {w};
-    case 2: return {h, w};
-    case 3: return {c, h, w};
-    default: return {c, d, h, w};
-    }
-}
-
-void append_output(const std::string& blob, const ncnn::Mat& mat, size_t samples, Array& array)
-{
-    if (mat.empty()) throw Error(ExitCode::inference_failed, "output " + blob + " is empty");
-    if (mat.elempack != 1 || mat.elemsize != sizeof(float)) {
-        throw Error(ExitCode::inference_failed, "output " + blob + " is not float32");
-    }
-    std::vector<size_t> shape = numpy_shape(mat);
-    shape.insert(shape.begin(), samples);
-    if (array.shape.empty()) array.shape = shape;
-    if (array.shape != shape) {
-        throw Error(ExitCode::inference_failed, "output " + blob + " changes its shape from sample to sample");
-    }
-    const size_t channel_size = static_cast<size_t>(mat.w) * mat.h * mat.d;
-    for (int q = 0; q < mat.c; q++) {
-        const float* channel = static_cast<const float*>(mat.data) + mat.cstep * q;
-        array.values.insert(array.values.end(), channel, channel + channel_size);
     }
 }
 

@@ -7,18 +7,10 @@
 #include <vector>
 
 #include "arguments.h"
-#include "npy.h"
 #include "param_file.h"
+#include "samples.h"
 
 namespace bench {
-
-struct InputArray {
-    std::string blob;
-    Array array;
-};
-
-// One Mat for each input, in the order of the --input flags.
-using Sample = std::vector<ncnn::Mat>;
 
 // The layer types of this build.
 const std::vector<std::string>& built_layers();
@@ -51,12 +43,5 @@ private:
     std::vector<int> output_indexes_;
     std::vector<size_t> extraction_order_;
 };
-
-// The N samples that the arrays hold between them.
-std::vector<Sample> make_samples(const std::vector<InputArray>& inputs);
-
-// Append an output of ncnn's to an array of shape (samples, ...), whose shape the first one sets.
-// Throws Error(inference_failed) if it is empty, not float32, or of another shape than the first.
-void append_output(const std::string& blob, const ncnn::Mat& mat, size_t samples, Array& array);
 
 }  // namespace bench

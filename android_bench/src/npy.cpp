@@ -55,7 +55,9 @@ static std::vector<size_t> parse_shape(const std::string& text)
 // Where the data begins, and the header's text in `header`.
 static size_t find_data(const std::string& path, const std::string& content, std::string& header)
 {
-    if (content.size() < 12 || memcmp(content.data(), kMagic, kMagicLength) != 0) throw npy_error(path, "not a .npy file");
+    if (content.size() < 12 || memcmp(content.data(), kMagic, kMagicLength) != 0) {
+        throw npy_error(path, "not a .npy file");
+    }
     const auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<unsigned char>(content[i])); };
     const size_t version = byte(6);
     if (version != 1 && version != 2) throw npy_error(path, "an unknown version of the .npy format");
@@ -77,7 +79,9 @@ Array read_npy(const std::string& path)
 
     Array array;
     array.shape = parse_shape(header_value(header, "shape"));
-    if (array.shape.size() < 2 || array.shape.size() > 4) throw npy_error(path, "its shape does not have 2 to 4 dimensions");
+    if (array.shape.size() < 2 || array.shape.size() > 4) {
+        throw npy_error(path, "its shape does not have 2 to 4 dimensions");
+    }
     size_t count = 1;
     for (const size_t size : array.shape) {
         // The file's own size bounds the product, before it can overflow.

@@ -76,7 +76,8 @@ ParamFile::ParamFile(const std::string& path, const std::string& text) : path_(p
     }
     if (filled_lines < 2) fail(number, "the file ends before its counts");
     if (layers_.size() != layer_count_) {
-        fail(number, std::to_string(layer_count_) + " layers are announced, " + std::to_string(layers_.size()) + " are there");
+        fail(number, std::to_string(layer_count_) + " layers are announced, " + std::to_string(layers_.size()) +
+                         " are there");
     }
     check_blobs(blob_count_);
 }
@@ -130,7 +131,9 @@ void ParamFile::check_blobs(size_t declared_blobs) const
     for (const ParamLayer& layer : layers_) {
         for (const std::string& blob : layer.inputs) {
             if (!made.count(blob)) fail(layer.line, "blob " + blob + " is used before any layer makes it");
-            if (!used.insert(blob).second) fail(layer.line, "blob " + blob + " has a second consumer, without a Split layer");
+            if (!used.insert(blob).second) {
+                fail(layer.line, "blob " + blob + " has a second consumer, without a Split layer");
+            }
         }
         for (const std::string& blob : layer.outputs) {
             if (!made.insert(blob).second) fail(layer.line, "blob " + blob + " is made twice");
