@@ -256,6 +256,15 @@ def _check_layer(layer: Layer, given: set[str]) -> None:
             raise GraphError(f"layer {layer.name!r}: weight {spec.name!r} should have {spec.size} values")
 
 
+def unique_name(name: str, taken: set[str]) -> str:
+    """Return the name, or with a number behind it where it is taken; and take it."""
+    candidate, count = name, 1
+    while candidate in taken:
+        candidate, count = f"{name}_{count}", count + 1
+    taken.add(candidate)
+    return candidate
+
+
 def drop_shape_hints(graph: Graph) -> None:
     """Remove shape hints (parameter 30), which a change of shapes or layers would make wrong."""
     for layer in graph.layers:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnx import helper
 
 from ncnn_tools.errors import UnsupportedOperatorError
-from ncnn_tools.graph import Graph, Layer, new_layer
+from ncnn_tools.graph import Graph, Layer, new_layer, unique_name
 from ncnn_tools.onnx2ncnn.source import Array, Node, Source
 from ncnn_tools.param_file import MAX_NAME, can_be_written
 from ncnn_tools.schema import ParamValue
@@ -143,11 +143,7 @@ def _unique(text: str, taken: set[str]) -> str:
     name = re.sub(r"[^\w./:-]", "_", text, flags=re.ASCII) or "unnamed"
     if len(name) > MAX_NAME - 16:
         name = f"{name[: MAX_NAME - 32]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    candidate, count = name, 1
-    while candidate in taken:
-        candidate, count = f"{name}_{count}", count + 1
-    taken.add(candidate)
-    return candidate
+    return unique_name(name, taken)
 
 
 def axis_sizes(shape: Sequence[int]) -> dict[str, ParamValue]:

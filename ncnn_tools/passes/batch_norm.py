@@ -26,7 +26,7 @@ def fold_batch_norms(graph: Graph) -> int:
         if norm.type != "BatchNorm":
             continue
         linear = producers[norm.inputs[0]]
-        if not _foldable(linear) or graph.sole_consumer(norm.inputs[0], consumers) is not norm:
+        if not _foldable(graph, linear) or graph.sole_consumer(norm.inputs[0], consumers) is not norm:
             continue
         _fold(linear, *batch_norm_factors(norm))
         linear.outputs = norm.outputs
@@ -46,13 +46,18 @@ def batch_norm_factors(norm: Layer) -> tuple[Float64, Float64]:
     return factor, bias - factor * mean
 
 
-def _foldable(layer: Layer) -> bool:
-    return layer.type in _LINEAR and not layer.get("activation_type") and "weight" in layer.weights
+def _foldable(graph: Graph, layer: Layer) -> bool:
+    if layer.type not in _LINEAR or layer.get("activation_type") or "weight" not in layer.weights:
+        return False
+    if "input_scale" in layer.weights:
+        return False  # int8
+    # Of a matrix InnerProduct gives one row for each of its rows: BatchNorm's channels are rows, not outputs.
+    return layer.type != "InnerProduct" or len(graph.shapes.get(layer.outputs[0], ())) == 2
 
 
 def _fold(linear: Layer, factor: Float64, offset: Float64) -> None:
     channels = linear.get("num_output")
-    weight = linear.weights["weight"].data.astype(np.float64).reshape(channels, -1)
+    weight = linear.weights["weight"].values().astype(np.float64).reshape(channels, -1)
     bias = linear.weights["bias"].data.astype(np.float64) if "bias" in linear.weights else np.zeros(channels)
     linear.set("bias_term", 1)
     linear.set_weight("weight", weight * factor[:, None])

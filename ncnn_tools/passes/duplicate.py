@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ncnn_tools.graph import Graph, Layer
+from ncnn_tools.graph import Graph, Layer, Weight
 
 
 def merge_duplicates(graph: Graph) -> int:
@@ -30,8 +30,11 @@ def merge_duplicates(graph: Graph) -> int:
 
 
 def _identity(layer: Layer) -> tuple[object, ...]:
-    weights = tuple(
-        (name, weight.storage, hashlib.sha256(weight.data.tobytes()).digest())
-        for name, weight in layer.weights.items()
-    )
-    return layer.type, tuple(layer.inputs), len(layer.outputs), tuple(sorted(layer.params.items())), weights
+    weights = tuple((name, weight.storage, _digest(weight)) for name, weight in layer.weights.items())
+    # repr tells 1 from 1.0 and 0.0 from -0.0, which are other bits to ncnn.
+    return layer.type, tuple(layer.inputs), len(layer.outputs), repr(sorted(layer.params.items())), weights
+
+
+def _digest(weight: Weight) -> bytes:
+    codebook = b"" if weight.codebook is None else weight.codebook.tobytes()
+    return hashlib.sha256(codebook + weight.data.tobytes()).digest()
