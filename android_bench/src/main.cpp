@@ -48,7 +48,7 @@ static std::vector<Configuration> make_configurations(const Arguments& arguments
 
 // Eight times what the files hold, for repacked weights and several configurations of them, and two
 // gigabytes for activations: no mobile network comes near, a corrupt one is stopped there.
-static uint64_t memory_limit(const Arguments& arguments)
+static uint64_t memory_budget(const Arguments& arguments)
 {
     uint64_t bytes = uint64_t(2) << 30;
     for (const ConfigurationArguments& configuration : arguments.configurations) {
@@ -61,7 +61,7 @@ static uint64_t memory_limit(const Arguments& arguments)
 
 static void run(const Arguments& arguments, double process_start_ms)
 {
-    limit_memory(memory_limit(arguments));
+    limit_further_memory(memory_budget(arguments));
     const std::vector<InputArray> inputs = read_inputs(arguments);
     std::vector<Configuration> configurations = make_configurations(arguments, inputs);
     const std::vector<Sample> samples = make_samples(inputs);

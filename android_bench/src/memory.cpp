@@ -39,11 +39,12 @@ std::optional<int64_t> peak_memory() { return status_field("VmHWM"); }
 
 std::optional<int64_t> present_memory() { return status_field("VmRSS"); }
 
-void limit_memory(uint64_t bytes)
+void limit_further_memory(uint64_t bytes)
 {
     rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0) return;
-    const rlim_t wanted = static_cast<rlim_t>(bytes);
+    const std::optional<int64_t> present = status_field("VmSize");
+    if (!present || getrlimit(RLIMIT_AS, &limit) != 0) return;
+    const rlim_t wanted = static_cast<rlim_t>(*present + bytes);
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur <= wanted) return;
     limit.rlim_cur = wanted;
     setrlimit(RLIMIT_AS, &limit);

@@ -14,7 +14,8 @@ bool reset_peak_memory();
 std::optional<int64_t> peak_memory();
 std::optional<int64_t> present_memory();
 
-// Bound the address space, so that a corrupt file that asks for more fails where it asks.
-void limit_memory(uint64_t bytes);
+// Bound the address space to `bytes` more than it has now, so that a corrupt file that asks for more
+// fails where it asks. (An allocator may have reserved gigabytes already: Android's scudo does.)
+void limit_further_memory(uint64_t bytes);
 
 }  // namespace bench
