@@ -3,7 +3,8 @@
 The wheel's traps that this wrapper closes: `ncnn.Mat(array)` shares the array's memory without holding it, and
 reads a view that is not contiguous wrongly (so inputs are made contiguous and cloned); in light mode a blob
 that another layer consumed extracts as empty with return code 0 (so it is off); `load_model_mem` reports no
-failure (so models are loaded from files).
+failure (so models are loaded from files); an input of another shape than the model's is read beyond its end (so
+shapes are compared with the Input layers).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from ncnn_tools.errors import RuntimeFailedError
 from ncnn_tools.files import save
 from ncnn_tools.graph import Graph
+from ncnn_tools.param_file import read_param
 
 Array = npt.NDArray[np.float32]
 
@@ -50,6 +52,7 @@ class Runtime:
             if code != 0:
                 raise RuntimeFailedError(f"ncnn can't load {path} (code {code})")
         self._blobs = {blob.name for blob in self._net.blobs()}
+        self._input_shapes = _input_shapes(read_param(param))
 
     @classmethod
     def from_graph(cls, graph: Graph, options: RuntimeOptions | None = None) -> Runtime:
@@ -67,11 +70,15 @@ class Runtime:
     def run(self, inputs: Mapping[str, Array], outputs: Iterable[str] | None = None) -> dict[str, Array]:
         """Run once and return the named blobs (by default the outputs), each a float32 copy.
 
-        Raises RuntimeFailedError for an unknown blob name and where a layer fails.
+        Raises RuntimeFailedError for an unknown blob name, an input of another shape than the model's, and where
+        a layer fails.
         """
         extractor = self._net.create_extractor()
         for name, array in inputs.items():
             self._check_blob(name)
+            wanted = self._input_shapes.get(name, array.shape)
+            if array.shape != wanted:
+                raise RuntimeFailedError(f"input {name!r} takes shape {wanted}, not {array.shape}")
             extractor.input(name, _to_mat(array))
         results = {}
         for name in self.outputs if outputs is None else outputs:
@@ -85,6 +92,15 @@ class Runtime:
     def _check_blob(self, name: str) -> None:
         if name not in self._blobs:
             raise RuntimeFailedError(f"the model has no blob {name!r}")
+
+
+def _input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Map each input whose size the file gives to its shape; a width of 0 leaves the size free."""
+    return {
+        layer.outputs[0]: tuple(size for axis in ("c", "d", "h", "w") if (size := layer.integer(axis)))
+        for layer in graph.layers
+        if layer.type == "Input" and layer.integer("w")
+    }
 
 
 def _to_mat(array: Array) -> ncnn.Mat:

@@ -93,9 +93,23 @@ def test_one_to_four_axes(make_graph: Make, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (1, 1, 1, 1, 1)])
-def test_other_axes_are_refused(chain: Graph, shape: tuple[int, ...]) -> None:
+def test_other_axes_are_refused(shape: tuple[int, ...]) -> None:
+    graph = Graph([new_layer("Input", "x", [], ["x"]), relu("x", "y")], ["y"])
     with pytest.raises(RuntimeFailedError, match="one to four axes"):
+        Runtime.from_graph(graph).run({"x": np.zeros(shape, np.float32)})
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (4, 3, 4), (2, 4, 3), (3, 4), (24,), (1, 2, 3, 4)])
+def test_inputs_of_another_shape_are_refused(chain: Graph, shape: tuple[int, ...]) -> None:
+    """ncnn would read weights or values beyond their end, and give something."""
+    with pytest.raises(RuntimeFailedError, match=r"input 'x' takes shape \(2, 3, 4\)"):
         Runtime.from_graph(chain).run({"x": np.zeros(shape, np.float32)})
+
+
+def test_an_input_without_sizes_takes_any() -> None:
+    runtime = Runtime.from_graph(Graph([new_layer("Input", "x", [], ["x"]), relu("x", "y")], ["y"]))
+    for shape in ((3,), (2, 5), (2, 3, 4)):
+        assert runtime.run({"x": np.ones(shape, np.float32)})["y"].shape == shape
 
 
 def test_several_inputs_and_outputs(make_graph: Make) -> None:
