@@ -30,11 +30,12 @@ def arm64(cache_dir):
 
 @pytest.fixture
 def run_on(arm64, network, tmp_path):
-    """Run the network on a CPU model, with and without fp16; return the document and the outputs."""
+    """Run the network on a CPU model, in fp32, fp16, and fp16 without winograd; return document and outputs."""
 
     def run(cpu):
         folder = tmp_path / cpu
-        fp16 = ["--config", "fp16", "--param", str(network.param), "--bin", str(network.bin), "--fp16", "1"]
+        files = ["--param", str(network.param), "--bin", str(network.bin)]
+        fp16 = ["--config", "fp16", *files, "--config", "direct", *files, "--winograd", "0"]
         arguments = [*network.arguments(), *fp16, "--dump", str(folder)]
         command = ["qemu-aarch64", "-cpu", cpu, str(arm64.path), *arguments]
         result = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -60,8 +61,10 @@ def test_the_kernels_fit_the_cpu(run_on, cpu, features):
     # fp16 arithmetic shows in the outputs, so where the CPU has it the two differ, and only there.
     difference = np.abs(outputs["fp16.seg"] - outputs["fp32.seg"]).max()
     assert (difference > 0) == ("asimdhp" in features)
-    # ncnn's winograd in fp16 costs most of this: its transforms add up values far larger than the result.
-    assert difference < 0.02 * np.abs(outputs["fp32.seg"]).max()
+    largest = np.abs(outputs["fp32.seg"]).max()
+    assert difference < 0.05 * largest
+    # Winograd's transforms add up values far larger than the result, which costs fp16 most of that.
+    assert np.abs(outputs["direct.seg"] - outputs["fp32.seg"]).max() < 0.003 * largest
 
 
 def test_fp32_agrees_between_cpus_and_with_this_machine(run_on, bench, network, tmp_path):
