@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from ncnn_tools.errors import UnsupportedOperatorError
@@ -26,7 +26,13 @@ Values = dict[str, Array]
 TOLERANCE = 1e-4  # of the largest expected value (or of 1)
 
 # `--hypothesis-profile=explore` looks further than a normal run does.
-settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],  # says more of a busy machine than of a test
+)
 settings.register_profile("explore", deadline=None, max_examples=1500)
 
 

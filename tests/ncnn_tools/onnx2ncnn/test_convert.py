@@ -43,8 +43,9 @@ def test_every_operator_exists_in_onnx() -> None:
     assert all(onnx.defs.has(operator) for operator in OPERATORS)
 
 
+@pytest.mark.parametrize("opset", [13, 18, 20])
 def test_a_small_network_of_many_operators(
-    make_model: Make, random_inputs: Callable[..., Any], check_model: Check
+    make_model: Make, random_inputs: Callable[..., Any], check_model: Check, opset: int
 ) -> None:
     rng = np.random.default_rng(0)
     constants = {
@@ -70,7 +71,7 @@ def test_a_small_network_of_many_operators(
         node("Concat", ["large", "act"], ["joined"], axis=1),
         node("Softmax", ["joined"], ["y"], axis=1),
     ]
-    model = make_model(nodes, {"x": (1, 3, 8, 8)}, ["y", "scores"], constants)
+    model = make_model(nodes, {"x": (1, 3, 8, 8)}, ["y", "scores"], constants, opset=opset)
     graph = check_model(model, random_inputs(model, seed=3))
     assert graph.origins["gated"] == "gated"
     assert graph.shapes["gated"] == (1, 8, 4, 4)
