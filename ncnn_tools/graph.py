@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncnn_tools.errors import GraphError
-from ncnn_tools.schema import FEATURE_MASK_ID, LAYERS, SHAPE_HINTS_ID, LayerSchema, ParamValue, WeightSpec
+from ncnn_tools.schema import FEATURE_MASK_ID, LAYERS, LayerSchema, ParamValue, WeightSpec
 
 
 class Storage(Enum):
@@ -263,9 +263,3 @@ def unique_name(name: str, taken: set[str]) -> str:
         candidate, count = f"{name}_{count}", count + 1
     taken.add(candidate)
     return candidate
-
-
-def drop_shape_hints(graph: Graph) -> None:
-    """Remove shape hints (parameter 30), which a change of shapes or layers would make wrong."""
-    for layer in graph.layers:
-        layer.params.pop(SHAPE_HINTS_ID, None)

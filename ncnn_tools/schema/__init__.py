@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from ncnn_tools.schema.base import (
     FEATURE_MASK_ID,
     MASK_NO_WINOGRAD,
-    SHAPE_HINTS_ID,
     Activation,
     LayerSchema,
     Param,
@@ -32,7 +31,6 @@ __all__ = [
     "FEATURE_MASK_ID",
     "LAYERS",
     "MASK_NO_WINOGRAD",
-    "SHAPE_HINTS_ID",
     "Activation",
     "LayerSchema",
     "Param",

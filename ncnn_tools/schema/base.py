@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 ParamValue = int | float | str | tuple[int, ...] | tuple[float, ...]
 
-# Ids that every layer has (src/net.cpp).
-SHAPE_HINTS_ID = 30
+# The id, in every layer, of the mask of what ncnn is not to use for it (src/net.cpp). Id 30 holds shape hints.
 FEATURE_MASK_ID = 31
 
 # A bit of the feature mask (get_masked_option in src/net.cpp).

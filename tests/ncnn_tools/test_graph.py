@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncnn_tools.errors import GraphError
-from ncnn_tools.graph import Graph, Layer, Storage, Weight, drop_shape_hints, new_layer
+from ncnn_tools.graph import Graph, Layer, Storage, Weight, new_layer
 
 
 @pytest.fixture
@@ -112,12 +112,6 @@ def test_a_copy_can_be_changed_freely(diamond: Graph) -> None:
     assert diamond.layers[1] == new_layer("ReLU", "a", ["x"], ["a"])
     assert (diamond.outputs, len(diamond.layers)) == (["d"], 5)
     assert (diamond.origins, diamond.shapes) == ({"a": "A", "d": "D"}, {"a": (1, 4), "d": (1, 4)})
-
-
-def test_shape_hints_can_be_dropped(diamond: Graph) -> None:
-    diamond.layers[1].params[30] = (1, 4, 1, 1)
-    drop_shape_hints(diamond)
-    assert diamond.layers[1].params == {}
 
 
 def broken(layer: Layer) -> Graph:
