@@ -98,7 +98,7 @@ def cached_binary(abi: str, *, cache_dir: Path, layers: Layers = "lean") -> Bina
     Raises:
         BuildError: no such ABI, or no compiler that could have built it.
     """
-    return _read_entry(cache_dir / "android_bench" / "bin" / _recipe(abi, layers).key)
+    return _read_entry(cache_dir.absolute() / "android_bench" / "bin" / _recipe(abi, layers).key)
 
 
 def build_binary(
@@ -119,7 +119,7 @@ def build_binary(
         BuildError: ncnn's source cannot be had, there is no compiler, or it failed.
     """
     recipe = _recipe(abi, layers)
-    root = cache_dir / "android_bench"
+    root = cache_dir.absolute() / "android_bench"  # CMake and Ninja run in folders of their own
     entry = root / "bin" / recipe.key
     if binary := _read_entry(entry):
         return binary

@@ -110,12 +110,9 @@ def child_process(
         raise BuildError(
             f"{command[0]} could not be started: {error}", hint="pip install cmake ninja ziglang"
         ) from error
-    try:
-        with process:
-            try:
-                yield process
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
-    finally:
-        process.wait()
+    with process:  # waits at its end
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)

@@ -48,6 +48,11 @@ def test_a_second_build_does_nothing(binary, cache_dir):
     assert binary.path.stat().st_mtime_ns == before
 
 
+def test_a_relative_cache_folder_gives_an_absolute_path(binary, cache_dir, monkeypatch):
+    monkeypatch.chdir(cache_dir.parent)
+    assert build_binary(binary.abi, cache_dir=Path(cache_dir.name)) == binary
+
+
 def test_the_binary_is_what_its_description_says(binary):
     assert hashlib.sha256(binary.path.read_bytes()).hexdigest() == binary.sha256
     assert binary.path.stat().st_mode & 0o777 == 0o755
