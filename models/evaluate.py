@@ -113,7 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--seed", type=int, default=HELD_OUT_SEED, help="first seed of the synthetic portraits"
     )
     parser.add_argument("--size", type=int, default=256, help="side of the input, pixels (default 256)")
+    parser.add_argument("--threads", type=int, default=0, help="of torch (default: its own choice)")
     options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
 
     if options.data == "synthetic":
         pictures: Iterable[Pictures] = synthetic_pictures(

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from models.dataset import Pictures, batch, gather, photos_in, read_photo, resized, synthetic_pictures
-from models.evaluate import HELD_OUT_SEED, NETWORKS, evaluate, preprocessing_of
+from models.evaluate import HELD_OUT_SEED, NETWORKS, evaluate, load, preprocessing_of
 from models.losses import matting_loss
 
 TRAINING_SEED = 1_000_000  # synthetic portraits from here on; those below are held out
@@ -46,6 +46,7 @@ class Plan:
     rate: float  # highest learning rate
     seed: int
     evaluate_every: int  # steps
+    start: Path | None = None  # a checkpoint to start from, instead of random weights
 
     @property
     def steps(self) -> int:
@@ -78,7 +79,8 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.plan, self.device, self.step = plan, device, 0
         # Channels last is a fifth faster on the CPU than channels first.
-        self.net = NETWORKS[plan.network]().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = load(plan.network, plan.start) if plan.start else NETWORKS[plan.network]()
+        self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.preprocess = preprocessing_of(plan.network)
         # Norms, slopes and biases are not decayed: they have one dimension.
@@ -232,6 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--data", default="synthetic", help="'synthetic', or a folder of NAME.jpg, NAME_alpha.png"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures, state and checkpoint")
+    parser.add_argument("--start", type=Path, help="checkpoint to start from (default: random weights)")
     parser.add_argument("--pictures", type=int, default=5000, help="synthetic portraits (default 5000)")
     parser.add_argument("--held-out", type=int, default=200, help="pictures to evaluate on (default 200)")
     parser.add_argument(

@@ -15,12 +15,12 @@ def picture(canvas: Canvas) -> Array:
     rng = canvas.rng
     kind = SCENES[rng.choice(len(SCENES), p=WEIGHTS)]
     scene = kind(canvas)
-    if rng.random() < 0.3 and kind is not _wall:
+    if rng.random() < 0.2 and kind is not _wall:
         scene = _with_things(canvas, scene, int(rng.integers(1, 9)))
     sigma = (
         canvas.size
         / 256
-        * float(rng.choice([0.4, 1.5, 4, 9], p=[0.4, 0.25, 0.2, 0.15]))
+        * float(rng.choice([0.4, 1.5, 4, 9], p=[0.2, 0.25, 0.3, 0.25]))
         * rng.uniform(0.5, 1.5)
     )
     scene = blurred(scene, sigma)

@@ -16,7 +16,10 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 def photograph(canvas: Canvas, scene: Array) -> NDArray[np.uint8]:
     """Return the photo (H x W x 3 uint8, RGB) of a scene (H x W x 3, 0..1). Alpha is untouched by all this."""
     rng = canvas.rng
-    photo = scene * rng.uniform(0.8, 1.2) * (1 + rng.normal(0, 0.06, 3).astype(np.float32))
+    # Automatic exposure brings dark and bright scenes nearer to middle grey, not all the way.
+    exposure = np.clip((0.42 / max(float(scene.mean()), 0.02)) ** 0.7, 0.5, 4)
+    cast = 1 + rng.normal(0, 0.06, 3).astype(np.float32)
+    photo = scene * (float(exposure) * rng.uniform(0.85, 1.15)) * cast
     photo = np.clip(photo, 0, 1) ** np.float32(rng.uniform(0.7, 1.4))
     photo = 0.5 + (photo - 0.5) * rng.uniform(0.75, 1.25)
     if rng.random() < 0.12:

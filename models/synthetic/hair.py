@@ -51,7 +51,7 @@ def random_style(rng: np.random.Generator) -> Style:
         curl=rng.uniform(0.05, 0.15) if curly else rng.uniform(0, 0.03),
         strands=int(rng.integers(30, 250)) + (100 if curly else 0),
         wind=rng.normal(0, 0.8) if rng.random() < 0.2 else rng.normal(0, 0.1),
-        hat=str(rng.choice(["", "beanie", "cap", "brim"], p=[0.86, 0.05, 0.05, 0.04])),
+        hat=str(rng.choice(["", "beanie", "cap", "brim"], p=[0.89, 0.05, 0.03, 0.03])),
         bald=bool(rng.random() < 0.08),
     )
 

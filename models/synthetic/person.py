@@ -30,7 +30,7 @@ def paint(canvas: Canvas, surroundings: Array) -> Layers:
     cloth = clothes.cloth(canvas, surroundings, pose, light)
 
     hair.paint_behind(canvas, layers, pose, style, light)
-    if rng.random() < 0.12:
+    if rng.random() < 0.06:
         body.paint_hood(canvas, layers, pose, cloth)
     body.paint_neck(canvas, layers, pose, skin, light)
     if pose.neck_y + 5.5 * pose.height < 1:
@@ -38,6 +38,6 @@ def paint(canvas: Canvas, surroundings: Array) -> Layers:
     body.paint_torso(canvas, layers, pose, cloth, skin)
     face.paint(canvas, layers, pose, skin, light)
     hair.paint_over(canvas, layers, pose, style, light)
-    if rng.random() < (0.8 if pose.height < 0.13 else 0.2):
+    if rng.random() < (0.8 if pose.height < 0.13 else 0.12):
         body.paint_arms(canvas, layers, pose, cloth, skin)
     return layers

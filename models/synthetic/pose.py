@@ -58,7 +58,7 @@ class Light:
 
 def random_pose(rng: np.random.Generator, aspect: float) -> Pose:
     """Return a pose: close head-and-shoulders shots mostly, some half-length or farther away."""
-    if rng.random() < 0.85:
+    if rng.random() < 0.88:
         height = rng.uniform(0.14, 0.28)
         y = rng.uniform(max(0.2, height * 1.1), 0.52)
     else:
@@ -79,4 +79,4 @@ def random_pose(rng: np.random.Generator, aspect: float) -> Pose:
 def random_light(rng: np.random.Generator) -> Light:
     """Return light from above or the sides, soft to hard."""
     direction = np.array([rng.normal(0, 0.7), rng.normal(-0.4, 0.35), rng.uniform(0.3, 1)])
-    return Light((direction / np.linalg.norm(direction)).astype(np.float32), rng.uniform(0.25, 0.85))
+    return Light((direction / np.linalg.norm(direction)).astype(np.float32), rng.uniform(0.4, 0.9))

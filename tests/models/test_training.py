@@ -56,6 +56,14 @@ def test_going_on_equals_an_unbroken_run_bit_for_bit(plan, tmp_path):
         assert torch.equal(value, broken[key]), key
 
 
+def test_training_starts_from_a_checkpoint(plan, tmp_path):
+    first = train(plan, until=2)
+    again = Trainer(Plan(**{**vars(plan), "start": first}), torch.device("cpu"))
+    for key, value in weights(first).items():
+        assert torch.equal(again.net.state_dict()[key], value), key
+        assert torch.equal(again.average.state_dict()[key], value), key
+
+
 def test_the_seed_decides(plan, tmp_path):
     first = weights(train(plan, until=2))
     other = weights(train(Plan(**{**vars(plan), "out": tmp_path / "b", "seed": 4}), until=2))
