@@ -34,7 +34,7 @@ def benchmark(bundles: Sequence[Bundle], device: Device, plan: Plan, progress: P
     tell = progress or (lambda *_: None)
     planned = [(bundle, plan.configurations(bundle)) for bundle in bundles]
     entries: list[dict[str, Any]] = []
-    context: dict[str, Any] = {"device": {**device.facts.to_json(), "label": device.facts.label}}
+    context: dict[str, Any] = {"device": device.facts.to_json()}
     for bundle, configurations in planned:
         binary = prepare_binary(device, [layer for v in bundle.variants.values() for layer in v.layers], tell)
         report, found = _run_bundle(bundle, configurations, device, binary, plan, tell)

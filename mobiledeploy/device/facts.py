@@ -88,8 +88,11 @@ class DeviceFacts:
         return f"{self.model} ({', '.join(details)})" if details else self.model
 
     def to_json(self) -> dict[str, object]:
-        """Return the facts as plain values for a JSON document."""
-        return {**asdict(self), "timings_are_latency": self.timings_are_latency}
+        """Return the facts as they read back from a JSON document."""
+        facts = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
+        return {**facts, "label": self.label, "timings_are_latency": self.timings_are_latency}
 
 
 def parse_facts(output: str, *, serial: str, transport: Literal["usb", "tcp"]) -> DeviceFacts:

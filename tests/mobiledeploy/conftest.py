@@ -1,16 +1,23 @@
-"""A small network as a user would bring it (a Python file, a checkpoint, pictures), and the command line."""
+"""What many tests need: a small network as a user would bring it, the command line, a virtual phone, Google's adb."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import adbutils
 import numpy as np
 import pytest
+from adb_shell.auth.keygen import keygen
 from PIL import Image
 
+from mobiledeploy.cache import cache_dir
 from mobiledeploy.cli import main
+from mobiledeploy.phone import VirtualPhone
 
 NETWORK = '''
 import torch
@@ -159,3 +166,79 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(int(caught.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+def free_port() -> int:
+    """A port on loopback outside those that adb takes for emulators'."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        if not 5555 <= port <= 5585:
+            return port
+
+
+@pytest.fixture(scope="session")
+def key_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with an ADB key that adb-shell made."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".android").mkdir()
+    keygen(str(home / ".android/adbkey"))
+    return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(key_home: Path) -> Iterator[None]:
+    """Keep the user's own keys, devices and servers out of the tests; the cache stays, with the built binary."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBILEDEPLOY_CACHE", str(cache_dir()))
+        for name in ("ANDROID_SERIAL", "ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_ADDRESS", "ADB_VENDOR_KEYS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("HOME", str(key_home))
+        patch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
+        yield
+
+
+@pytest.fixture
+def phone() -> Iterator[VirtualPhone]:
+    with VirtualPhone() as phone:
+        yield phone
+
+
+class GoogleAdb:
+    """Google's adb program, with a server on a port of its own. Call it with its arguments."""
+
+    def __init__(self, home: Path) -> None:
+        try:
+            self.program = adbutils.adb_path()
+        except adbutils.AdbError as error:
+            pytest.skip(f"no adb program for this platform: {error}")
+        self.home = home
+        self.port = free_port()
+
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", home: Path | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home or self.home),
+            "ANDROID_ADB_SERVER_PORT": str(self.port),
+            "ADB_MDNS_AUTO_CONNECT": "0",
+            "LC_ALL": "C.UTF-8",
+        }
+        return subprocess.run(
+            [self.program, *arguments],
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def adb_server(key_home: Path) -> Iterator[GoogleAdb]:
+    """Google's adb and its server, which ends with the tests."""
+    adb = GoogleAdb(key_home)
+    adb("start-server")
+    yield adb
+    adb("kill-server")

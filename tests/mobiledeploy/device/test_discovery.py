@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,21 +62,14 @@ def test_a_servers_device_is_listed_once(served_phone: VirtualPhone) -> None:
     assert (summary.serial, summary.transport, summary.state) == (served_phone.serial, "server", "device")
 
 
-def test_a_server_tells_the_state(served_phone: VirtualPhone, adb_server: int) -> None:
+def test_a_server_tells_the_state(served_phone: VirtualPhone, adb_server: Callable[..., object]) -> None:
     with VirtualPhone(authorization="none") as stranger:
-        _server_request(adb_server, f"host:connect:{stranger.serial}")
+        adb_server("connect", stranger.serial)
         states = {summary.serial: summary.state for summary in list_devices()}
         assert states == {served_phone.serial: "device", stranger.serial: "unauthorized"}
         with pytest.raises(DeviceError, match="unauthorized"):
             open_device(stranger.serial)
-        _server_request(adb_server, f"host:disconnect:{stranger.serial}")
-
-
-def _server_request(port: int, request: str) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as server:
-        server.sendall(f"{len(request):04x}{request}".encode())
-        while server.recv(4096):
-            pass
+        adb_server("disconnect", stranger.serial)
 
 
 def test_no_server_is_ever_started() -> None:
