@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.errors import UsageError
-from mobiledeploy.preprocessing import Preprocessing
+from mobiledeploy.preprocessing import Preprocessing, list_images
 from mobiledeploy.toml_file import read_toml
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -122,6 +122,10 @@ class ConvertRequest:
                 f"{self.source}: a checkpoint holds weights only, so its network is needed",
                 hint="Add --model FILE.py:NAME or --model package.module:NAME (or give an .onnx file).",
             )
+        if self.model is not None and (file := _network_file(self.model)) and not file.is_file():
+            raise UsageError(
+                f"{file}: no such file", hint="--model takes FILE.py:NAME or package.module:NAME."
+            )
         if not self.from_onnx and self.input_shapes is None:
             raise UsageError("the input shape is not known", hint="Add --input-shape 1x3x256x256.")
         if "int8" in self.precisions and self.calibration is None:
@@ -129,6 +133,8 @@ class ConvertRequest:
                 "int8 needs pictures to calibrate on",
                 hint="Add --calibration DIR, or leave int8 out of --precision.",
             )
+        if self.calibration is not None:
+            list_images(self.calibration)
 
 
 def describing_file(source: Path, model: str | None) -> Path | None:
@@ -136,9 +142,15 @@ def describing_file(source: Path, model: str | None) -> Path | None:
     if model is None:
         beside = source.with_suffix(".toml")
     else:
-        place = model.rpartition(":")[0]
-        beside = Path(place).with_suffix(".toml") if place.endswith(".py") else _module_file(place)
+        file = _network_file(model)
+        beside = file.with_suffix(".toml") if file else _module_file(model.rpartition(":")[0])
     return beside if beside.is_file() else None
+
+
+def _network_file(model: str) -> Path | None:
+    """Return FILE.py of FILE.py:NAME; None for package.module:NAME."""
+    place = model.rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else None
 
 
 def _module_file(module: str) -> Path:

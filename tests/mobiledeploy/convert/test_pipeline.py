@@ -126,6 +126,14 @@ def test_an_onnx_file_is_a_source_too(request_for, tiny_bundle, tmp_path: Path) 
     assert bundle.variants["int8"].parity == tiny_bundle.variants["int8"].parity
 
 
+def test_a_folder_without_pictures_is_refused_before_any_work(request_for, tmp_path: Path) -> None:
+    steps = Steps()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no pictures there"):
+        convert(request_for(tmp_path / "b", calibration=tmp_path / "empty"), steps)
+    assert steps.seen == []
+
+
 def test_noise_takes_the_place_of_pictures_and_says_so(request_for, tmp_path: Path) -> None:
     bundle, _ = convert(request_for(tmp_path / "b", precisions=("fp32",), calibration=None))
     assert bundle.manifest["samples"] == {"source": "noise", "images": 0}
@@ -166,6 +174,7 @@ def test_weights_that_are_not_finite_are_refused(request_for, workshop: Path, tm
     [
         ({"source": Path("nowhere.pth")}, "no such file"),
         ({"model": None}, "network is needed"),
+        ({"model": "nowhere.py:Tiny", "input_shapes": None}, r"nowhere\.py: no such file"),
         ({"input_shapes": None}, "input shape"),
         ({"calibration": None}, "calibrate"),
         ({"calibration": Path("nowhere")}, "no such folder"),
