@@ -9,6 +9,8 @@ namespace bench {
 
 static const int kMaxThreads = 256;
 static const int kMaxRuns = 10000000;
+static const int kMaxPaceHz = 1000;
+static const int kMaxSpinPercent = 1000;
 static const size_t kMaxNameLength = 100;
 
 const char* help_text()
@@ -17,16 +19,25 @@ const char* help_text()
 
 Loads each configuration, runs it on the inputs, and prints one JSON document.
 
-For all configurations:
+For all configurations, or after a --config for that one alone in addition:
   --input BLOB=FILE.npy   input of a blob: little-endian float32, C order, shape (N, C, H, W), (N, H, W)
-                          or (N, W); the same N for all; repeatable
+                          or (N, W); the same N for all of a configuration; repeatable
   --output BLOB           output to extract; repeatable
+
+For all configurations:
   --dump DIR              run every sample once, untimed, and write DIR/CONFIG.BLOB.npy
-  --warmup N              untimed inferences of each configuration before the timed ones (3)
-  --min-runs N            timed inferences of each configuration, at least; 0 times nothing (10)
+  --warmup N              inferences of each configuration before the measured ones, at least (3)
+  --warmup-time-ms N      time of these for each configuration, at least (0)
+  --max-warmup-ms N       go on warming up while a configuration still gets faster, so long in all (0)
+  --min-runs N            measured inferences of each configuration, at least; 0 measures nothing (10)
   --min-time-ms N         measured time of each configuration, at least (500)
   --max-time-ms N         start no further round after this time; 0 is no limit (0)
+  --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
   --seed N                seed of the order of configurations within each round (1)
+  --watch NAME=FILE       read a number from a file, such as a clock's, now and then; repeatable
+  --watch-every-ms N      how often (500)
+  --stream 0|1            print one line of JSON for each thing at once, instead of one document (0)
+  --journal FILE          write these lines to a file
 
 For the configuration named by the --config before:
   --config NAME           begin a configuration; letters, digits and ._+- only
@@ -39,6 +50,7 @@ For the configuration named by the --config before:
   --winograd 0|1          winograd convolution (1)
   --sgemm 0|1             im2col and gemm convolution (1)
   --packing 0|1           packed channel layout (1)
+  --spin-percent N        spin so much longer in each inference, to see that slowness is found (0)
 
 Alone:
   --layers                print a JSON list of the layer types in this build
@@ -96,12 +108,13 @@ static std::string parse_name(const std::string& text)
     return text;
 }
 
-static std::pair<std::string, std::string> parse_input(const std::string& text)
+static std::pair<std::string, std::string> parse_file(const std::string& flag, const std::string& form,
+                                                      const std::string& text)
 {
-    // Paths hold '=' more often than blob names do, so the first one separates.
+    // Paths hold '=' more often than names do, so the first one separates.
     const size_t separator = text.find('=');
     if (separator == std::string::npos || separator == 0 || separator + 1 == text.size()) {
-        throw usage_error("--input takes BLOB=FILE.npy, not '" + text + "'");
+        throw usage_error(flag + " takes " + form + ", not '" + text + "'");
     }
     return {text.substr(0, separator), text.substr(separator + 1)};
 }
@@ -115,14 +128,28 @@ static cpu_set_t parse_cpus(const std::string& text)
 
 static bool apply_global(Arguments& arguments, const std::string& flag, const std::string& value)
 {
-    if (flag == "--input") arguments.inputs.push_back(parse_input(value));
-    else if (flag == "--output") arguments.outputs.push_back(value);
-    else if (flag == "--dump") arguments.dump_folder = value;
+    if (flag == "--dump") arguments.dump_folder = value;
+    else if (flag == "--stream") arguments.stream = parse_switch(flag, value);
+    else if (flag == "--journal") arguments.journal = value;
     else if (flag == "--warmup") arguments.warmup = parse_int(flag, value, 0, kMaxRuns);
+    else if (flag == "--warmup-time-ms") arguments.warmup_time_ms = parse_int(flag, value, 0, INT_MAX);
+    else if (flag == "--max-warmup-ms") arguments.max_warmup_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--min-runs") arguments.min_runs = parse_int(flag, value, 0, kMaxRuns);
     else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
+    else if (flag == "--pace-hz") arguments.pace_hz = parse_int(flag, value, 0, kMaxPaceHz);
+    else if (flag == "--watch") arguments.watches.push_back(parse_file(flag, "NAME=FILE", value));
+    else if (flag == "--watch-every-ms") arguments.watch_every_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, INT64_MAX);
+    else return false;
+    return true;
+}
+
+// Flags that stand before the first --config for all of them, or after one for it alone.
+static bool apply_to_any(ConfigurationArguments& configuration, const std::string& flag, const std::string& value)
+{
+    if (flag == "--input") configuration.inputs.push_back(parse_file(flag, "BLOB=FILE.npy", value));
+    else if (flag == "--output") configuration.outputs.push_back(value);
     else return false;
     return true;
 }
@@ -139,26 +166,25 @@ static bool apply_to_configuration(ConfigurationArguments& configuration, const 
     else if (flag == "--winograd") configuration.winograd = parse_switch(flag, value);
     else if (flag == "--sgemm") configuration.sgemm = parse_switch(flag, value);
     else if (flag == "--packing") configuration.packing = parse_switch(flag, value);
+    else if (flag == "--spin-percent") configuration.spin_percent = parse_int(flag, value, 0, kMaxSpinPercent);
     else return false;
     return true;
 }
 
-static void check_inputs_and_outputs(const Arguments& arguments)
+static void check_inputs_and_outputs(const ConfigurationArguments& configuration)
 {
-    if (arguments.inputs.empty()) throw usage_error("no --input");
-    if (arguments.outputs.empty()) throw usage_error("no --output");
-    for (size_t i = 0; i < arguments.inputs.size(); i++) {
+    const InputFiles& inputs = configuration.inputs;
+    const std::vector<std::string>& outputs = configuration.outputs;
+    if (inputs.empty()) throw usage_error("no --input");
+    if (outputs.empty()) throw usage_error("no --output");
+    for (size_t i = 0; i < inputs.size(); i++) {
         for (size_t j = 0; j < i; j++) {
-            if (arguments.inputs[i].first == arguments.inputs[j].first) {
-                throw usage_error("--input " + arguments.inputs[i].first + " is given twice");
-            }
+            if (inputs[i].first == inputs[j].first) throw usage_error("--input " + inputs[i].first + " is given twice");
         }
     }
-    for (size_t i = 0; i < arguments.outputs.size(); i++) {
+    for (size_t i = 0; i < outputs.size(); i++) {
         for (size_t j = 0; j < i; j++) {
-            if (arguments.outputs[i] == arguments.outputs[j]) {
-                throw usage_error("--output " + arguments.outputs[i] + " is given twice");
-            }
+            if (outputs[i] == outputs[j]) throw usage_error("--output " + outputs[i] + " is given twice");
         }
     }
 }
@@ -170,6 +196,7 @@ static void check_configurations(const std::vector<ConfigurationArguments>& conf
         const ConfigurationArguments& configuration = configurations[i];
         if (configuration.param.empty()) throw usage_error("--config " + configuration.name + " has no --param");
         if (configuration.bin.empty()) throw usage_error("--config " + configuration.name + " has no --bin");
+        check_inputs_and_outputs(configuration);
         for (size_t j = 0; j < i; j++) {
             if (configurations[j].name == configuration.name) {
                 throw usage_error("--config " + configuration.name + " is given twice");
@@ -196,14 +223,18 @@ Arguments parse_arguments(int argc, char** argv)
         arguments.action = *action;
         return arguments;
     }
+    ConfigurationArguments common;
     for (int i = 1; i < argc; i += 2) {
         const std::string flag = argv[i];
         if (i + 1 == argc) throw usage_error("unknown flag or missing value: " + flag);
         const std::string value = argv[i + 1];
         if (flag == "--config") {
-            arguments.configurations.emplace_back();
+            arguments.configurations.push_back(common);
             arguments.configurations.back().name = parse_name(value);
         } else if (apply_global(arguments, flag, value)) {
+            continue;
+        } else if (apply_to_any(arguments.configurations.empty() ? common : arguments.configurations.back(), flag,
+                                value)) {
             continue;
         } else if (arguments.configurations.empty()) {
             throw usage_error("unknown flag, or one that belongs after a --config: " + flag);
@@ -211,7 +242,6 @@ Arguments parse_arguments(int argc, char** argv)
             throw usage_error("unknown flag: " + flag);
         }
     }
-    check_inputs_and_outputs(arguments);
     check_configurations(arguments.configurations);
     return arguments;
 }

@@ -11,11 +11,15 @@
 
 namespace bench {
 
+using InputFiles = std::vector<std::pair<std::string, std::string>>;  // blob name, .npy path
+
 // One row of the table to be: a model with the way to run it.
 struct ConfigurationArguments {
     std::string name;
     std::string param;
     std::string bin;
+    InputFiles inputs;
+    std::vector<std::string> outputs;
     int threads = 1;
     std::optional<cpu_set_t> cpus;
     bool fp16 = true;
@@ -23,19 +27,25 @@ struct ConfigurationArguments {
     bool winograd = true;
     bool sgemm = true;
     bool packing = true;
+    int spin_percent = 0;
 };
 
 enum class Action { run, show_help, show_version, show_layers };
 
 struct Arguments {
     Action action = Action::run;
-    std::vector<std::pair<std::string, std::string>> inputs;  // blob name, .npy path
-    std::vector<std::string> outputs;
     std::string dump_folder;  // empty: nothing is dumped
+    bool stream = false;
+    std::string journal;  // empty: none
     int warmup = 3;
+    int warmup_time_ms = 0;
+    int max_warmup_ms = 0;  // 0: not waiting until steady
     int min_runs = 10;
     int min_time_ms = 500;
     int max_time_ms = 0;  // 0: no limit
+    int pace_hz = 0;      // 0: no paced part
+    std::vector<std::pair<std::string, std::string>> watches;  // name, path of a file that holds a number
+    int watch_every_ms = 500;
     uint64_t seed = 1;
     std::vector<ConfigurationArguments> configurations;
 };

@@ -24,9 +24,10 @@ void CpuSwitch::apply(Configuration& configuration)
     configuration.affinity = obtained_;
 }
 
-int64_t load_and_run_first(Configuration& configuration, const std::vector<Sample>& samples,
-                           const std::vector<std::string>& outputs)
+int64_t load_and_run_first(Configuration& configuration)
 {
+    const std::vector<Sample>& samples = *configuration.samples;
+    const std::vector<std::string>& outputs = configuration.arguments->outputs;
     const std::string& name = configuration.arguments->name;
     const int64_t peak_before = peak_memory().value_or(0);
     const bool peak_is_fresh = reset_peak_memory();
@@ -64,8 +65,9 @@ static std::string file_name(const std::string& configuration, const std::string
     return name + ".npy";
 }
 
-void dump_outputs(Configuration& configuration, const std::vector<Sample>& samples, const std::string& folder)
+void dump_outputs(Configuration& configuration, const std::string& folder)
 {
+    const std::vector<Sample>& samples = *configuration.samples;
     const std::string& name = configuration.arguments->name;
     set_activity(ExitCode::inference_failed, "running configuration " + name);
     std::vector<Array> arrays(configuration.outputs.size());

@@ -21,16 +21,27 @@ struct OutputRecord {
     std::string file;           // empty where nothing is dumped
 };
 
+// What an inference was run for.
+enum class Phase { warmup, steady, paced };
+
+struct Timing {
+    Phase phase;
+    int64_t round;      // within its phase
+    double started_ms;  // of CLOCK_MONOTONIC
+    double time_ms;     // wall
+    double cpu_ms;      // of all threads
+    double due_ms;      // of CLOCK_MONOTONIC: the tick that it waited for, if paced
+};
+
 struct Configuration {
     const ConfigurationArguments* arguments = nullptr;
+    std::shared_ptr<const std::vector<Sample>> samples;
     std::unique_ptr<Model> model;
     cpu_set_t affinity;  // as obtained
     double load_ms = 0;
     double first_ms = 0;
     std::optional<int64_t> peak_memory_bytes;
-    double measured_ms = 0;  // the sum of times_ms
-    std::vector<double> times_ms;
-    std::vector<double> started_ms;  // since the start of the process
+    std::vector<Timing> timings;
     std::vector<OutputRecord> outputs;
 };
 
@@ -50,10 +61,9 @@ private:
 
 // Load the model and run it once; fills load_ms, first_ms, peak_memory_bytes and the outputs' shapes.
 // Returns the peak of the whole process so far, which measuring one configuration's starts over.
-int64_t load_and_run_first(Configuration& configuration, const std::vector<Sample>& samples,
-                           const std::vector<std::string>& outputs);
+int64_t load_and_run_first(Configuration& configuration);
 
 // Run every sample once and write the outputs to FOLDER/CONFIG.BLOB.npy.
-void dump_outputs(Configuration& configuration, const std::vector<Sample>& samples, const std::string& folder);
+void dump_outputs(Configuration& configuration, const std::string& folder);
 
 }  // namespace bench

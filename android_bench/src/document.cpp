@@ -8,7 +8,7 @@
 
 namespace bench {
 
-static const int64_t kSchema = 1;
+static const int64_t kSchema = 2;
 
 // What the CPU has of the extensions that this build carries kernels for, by the kernel's names.
 static std::vector<std::string> cpu_features()
@@ -44,15 +44,17 @@ static void write_binary(JsonWriter& json)
     json.end_object();
 }
 
-static void write_parameters(JsonWriter& json, const Arguments& arguments, size_t samples)
+static void write_parameters(JsonWriter& json, const Arguments& arguments)
 {
     json.begin_object();
     json.member("warmup", arguments.warmup);
+    json.member("warmup_time_ms", arguments.warmup_time_ms);
+    json.member("max_warmup_ms", arguments.max_warmup_ms);
     json.member("min_runs", arguments.min_runs);
     json.member("min_time_ms", arguments.min_time_ms);
     json.member("max_time_ms", arguments.max_time_ms);
+    json.member("pace_hz", arguments.pace_hz);
     json.member("seed", static_cast<int64_t>(arguments.seed));
-    json.member("samples", static_cast<int64_t>(samples));
     json.end_object();
 }
 
@@ -91,14 +93,16 @@ static void write_output(JsonWriter& json, const OutputRecord& output)
     json.end_object();
 }
 
-static void write_configuration(JsonWriter& json, const Configuration& configuration)
+// The members that are known once a configuration is loaded.
+static void write_loaded(JsonWriter& json, const Configuration& configuration)
 {
     const ConfigurationArguments& arguments = *configuration.arguments;
-    json.begin_object();
     json.member("name", arguments.name);
     json.member("param", arguments.param);
     json.member("bin", arguments.bin);
     json.member("threads", arguments.threads);
+    json.member("spin_percent", arguments.spin_percent);
+    json.member("samples", static_cast<int64_t>(configuration.samples->size()));
     json.key("affinity");
     write_affinity(json, configuration);
     json.key("options");
@@ -106,20 +110,57 @@ static void write_configuration(JsonWriter& json, const Configuration& configura
     json.member("load_ms", configuration.load_ms);
     json.member("first_ms", configuration.first_ms);
     json.member("peak_memory_bytes", configuration.peak_memory_bytes);
-    json.member("times_ms", configuration.times_ms);
-    json.member("started_ms", configuration.started_ms);
     json.key("outputs");
     json.begin_array();
     for (const OutputRecord& output : configuration.outputs) write_output(json, output);
     json.end_array();
+}
+
+static const char* phase_name(Phase phase)
+{
+    switch (phase) {
+    case Phase::warmup: return "warmup";
+    case Phase::steady: return "steady";
+    default: return "paced";
+    }
+}
+
+// The samples of one phase, a list for each of their figures.
+static void write_timings(JsonWriter& json, const Configuration& configuration, Phase phase)
+{
+    std::vector<double> started, times, cpu, due;
+    std::vector<int64_t> rounds;
+    for (const Timing& timing : configuration.timings) {
+        if (timing.phase != phase) continue;
+        rounds.push_back(timing.round);
+        started.push_back(timing.started_ms);
+        times.push_back(timing.time_ms);
+        cpu.push_back(timing.cpu_ms);
+        due.push_back(timing.due_ms);
+    }
+    json.key(phase_name(phase));
+    json.begin_object();
+    json.member("round", rounds);
+    json.member("started_ms", started);
+    json.member("times_ms", times);
+    json.member("cpu_ms", cpu);
+    if (phase == Phase::paced) json.member("due_ms", due);
     json.end_object();
 }
 
-std::string result_document(const Arguments& arguments, const std::vector<Configuration>& configurations,
-                            size_t samples, int64_t peak_memory_bytes)
+static void write_configuration(JsonWriter& json, const Configuration& configuration)
 {
-    JsonWriter json;
     json.begin_object();
+    write_loaded(json, configuration);
+    for (const Phase phase : {Phase::warmup, Phase::steady, Phase::paced}) {
+        write_timings(json, configuration, phase);
+    }
+    json.end_object();
+}
+
+// The members that are known at the start.
+static void write_begin(JsonWriter& json, const Arguments& arguments, const ProcessRecord& process)
+{
     json.member("schema", kSchema);
     json.key("binary");
     write_binary(json);
@@ -129,14 +170,96 @@ std::string result_document(const Arguments& arguments, const std::vector<Config
     json.member("features", cpu_features());
     json.end_object();
     json.key("parameters");
-    write_parameters(json, arguments, samples);
+    write_parameters(json, arguments);
+    json.key("process_ms");
+    if (process.start_ms) json.value(*process.start_ms);
+    else json.null();
+}
+
+static void write_reading(JsonWriter& json, const Reading& reading, const Arguments& arguments)
+{
+    json.begin_object();
+    json.member("at_ms", reading.at_ms);
+    json.key("values");
+    json.begin_object();
+    for (size_t i = 0; i < reading.values.size(); i++) {
+        json.key(arguments.watches[i].first);
+        if (reading.values[i]) json.value(*reading.values[i]);
+        else json.null();
+    }
+    json.end_object();
+    json.end_object();
+}
+
+std::string result_document(const Arguments& arguments, const std::vector<Configuration>& configurations,
+                            const std::vector<Reading>& readings, const ProcessRecord& process)
+{
+    JsonWriter json;
+    json.begin_object();
+    write_begin(json, arguments, process);
     json.key("configurations");
     json.begin_array();
     for (const Configuration& configuration : configurations) write_configuration(json, configuration);
     json.end_array();
-    json.member("peak_memory_bytes", peak_memory_bytes);
+    json.key("readings");
+    json.begin_array();
+    for (const Reading& reading : readings) write_reading(json, reading, arguments);
+    json.end_array();
+    json.member("peak_memory_bytes", process.peak_memory_bytes);
     json.end_object();
     return json.text();
+}
+
+// {"NAME": {what `write` writes}}
+template <typename Write>
+static std::string line(const char* name, Write write)
+{
+    JsonWriter json;
+    json.begin_object();
+    json.key(name);
+    json.begin_object();
+    write(json);
+    json.end_object();
+    json.end_object();
+    return json.text();
+}
+
+std::string begin_line(const Arguments& arguments, const ProcessRecord& process)
+{
+    return line("begin", [&](JsonWriter& json) { write_begin(json, arguments, process); });
+}
+
+std::string loaded_line(const Configuration& configuration)
+{
+    return line("loaded", [&](JsonWriter& json) { write_loaded(json, configuration); });
+}
+
+std::string timing_line(size_t configuration, const Timing& timing)
+{
+    return line("sample", [&](JsonWriter& json) {
+        json.member("configuration", static_cast<int64_t>(configuration));
+        json.member("phase", phase_name(timing.phase));
+        json.member("round", timing.round);
+        json.member("started_ms", timing.started_ms);
+        json.member("time_ms", timing.time_ms);
+        json.member("cpu_ms", timing.cpu_ms);
+        if (timing.phase == Phase::paced) json.member("due_ms", timing.due_ms);
+    });
+}
+
+std::string reading_line(const Reading& reading, const Arguments& arguments)
+{
+    JsonWriter json;
+    json.begin_object();
+    json.key("reading");
+    write_reading(json, reading, arguments);
+    json.end_object();
+    return json.text();
+}
+
+std::string end_line(const ProcessRecord& process)
+{
+    return line("end", [&](JsonWriter& json) { json.member("peak_memory_bytes", process.peak_memory_bytes); });
 }
 
 std::string version_document()

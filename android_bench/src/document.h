@@ -1,18 +1,41 @@
-// What the program prints.
+// What the program prints: one document at its end, or a line of JSON for each thing as it happens.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "arguments.h"
 #include "configuration.h"
+#include "watch.h"
 
 namespace bench {
 
-// The result of a run, schema 1.
+// What is true of the whole process.
+struct ProcessRecord {
+    std::optional<double> start_ms;  // from exec to main
+    int64_t peak_memory_bytes = 0;
+};
+
+// The result of a run, schema 2.
 std::string result_document(const Arguments& arguments, const std::vector<Configuration>& configurations,
-                            size_t samples, int64_t peak_memory_bytes);
+                            const std::vector<Reading>& readings, const ProcessRecord& process);
+
+// {"begin": {schema, binary, cpu, parameters, process_ms}}
+std::string begin_line(const Arguments& arguments, const ProcessRecord& process);
+
+// {"loaded": {what the document has of a configuration, without samples}}
+std::string loaded_line(const Configuration& configuration);
+
+// {"sample": {configuration, phase, round, started_ms, time_ms, cpu_ms, due_ms}}
+std::string timing_line(size_t configuration, const Timing& timing);
+
+// {"reading": {at_ms, values: {name: number or null}}}
+std::string reading_line(const Reading& reading, const Arguments& arguments);
+
+// {"end": {peak_memory_bytes}}
+std::string end_line(const ProcessRecord& process);
 
 // {"version": ..., "ncnn": ..., "abi": ..., "compiler": ...}
 std::string version_document();

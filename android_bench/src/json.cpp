@@ -111,20 +111,4 @@ void JsonWriter::member(const std::string& name, const std::optional<int64_t>& c
     else null();
 }
 
-void JsonWriter::member(const std::string& name, const std::vector<double>& content)
-{
-    key(name);
-    begin_array();
-    for (const double number : content) value(number);
-    end_array();
-}
-
-void JsonWriter::member(const std::string& name, const std::vector<std::string>& content)
-{
-    key(name);
-    begin_array();
-    for (const std::string& text : content) value(text);
-    end_array();
-}
-
 }  // namespace bench

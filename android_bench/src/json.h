@@ -32,8 +32,14 @@ public:
     }
     void member(const std::string& name, int content) { member(name, static_cast<int64_t>(content)); }
     void member(const std::string& name, const std::optional<int64_t>& content);
-    void member(const std::string& name, const std::vector<double>& content);
-    void member(const std::string& name, const std::vector<std::string>& content);
+    template <typename T>
+    void member(const std::string& name, const std::vector<T>& content)
+    {
+        key(name);
+        begin_array();
+        for (const T& item : content) value(item);
+        end_array();
+    }
 
     const std::string& text() const { return text_; }
 

@@ -4,20 +4,23 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "arguments.h"
-#include "clock.h"
 #include "configuration.h"
 #include "crash.h"
 #include "document.h"
 #include "error.h"
 #include "files.h"
+#include "journal.h"
 #include "measure.h"
 #include "memory.h"
 #include "model.h"
 #include "npy.h"
+#include "process_start.h"
 #include "samples.h"
 
 namespace bench {
@@ -28,20 +31,41 @@ static void print(const std::string& text)
     if (!written || fflush(stdout) != 0) throw Error(ExitCode::bad_file, "cannot write to standard output");
 }
 
-static std::vector<InputArray> read_inputs(const Arguments& arguments)
-{
-    std::vector<InputArray> inputs;
-    for (const auto& [blob, path] : arguments.inputs) inputs.push_back({blob, read_npy(path)});
-    return inputs;
-}
+// Reads each file, and makes each set of samples, once for all configurations that share it.
+class SampleStore {
+public:
+    std::vector<InputArray> arrays(const InputFiles& files)
+    {
+        std::vector<InputArray> inputs;
+        for (const auto& [blob, path] : files) {
+            std::shared_ptr<const Array>& array = arrays_[path];
+            if (!array) array = std::make_shared<const Array>(read_npy(path));
+            inputs.push_back({blob, array});
+        }
+        return inputs;
+    }
 
-static std::vector<Configuration> make_configurations(const Arguments& arguments, const std::vector<InputArray>& inputs)
+    std::shared_ptr<const std::vector<Sample>> samples(const InputFiles& files)
+    {
+        std::shared_ptr<const std::vector<Sample>>& samples = samples_[files];
+        if (!samples) samples = std::make_shared<const std::vector<Sample>>(make_samples(arrays(files)));
+        return samples;
+    }
+
+private:
+    std::map<std::string, std::shared_ptr<const Array>> arrays_;
+    std::map<InputFiles, std::shared_ptr<const std::vector<Sample>>> samples_;
+};
+
+static std::vector<Configuration> make_configurations(const Arguments& arguments)
 {
+    SampleStore store;
     std::vector<Configuration> configurations(arguments.configurations.size());
     for (size_t i = 0; i < configurations.size(); i++) {
-        configurations[i].arguments = &arguments.configurations[i];
-        configurations[i].model =
-            std::make_unique<Model>(arguments.configurations[i], inputs, arguments.outputs);
+        const ConfigurationArguments& given = arguments.configurations[i];
+        configurations[i].arguments = &given;
+        configurations[i].model = std::make_unique<Model>(given, store.arrays(given.inputs));
+        configurations[i].samples = store.samples(given.inputs);
     }
     return configurations;
 }
@@ -53,44 +77,44 @@ static uint64_t memory_budget(const Arguments& arguments)
     uint64_t bytes = uint64_t(2) << 30;
     for (const ConfigurationArguments& configuration : arguments.configurations) {
         bytes += 8 * static_cast<uint64_t>(file_size(configuration.param) + file_size(configuration.bin));
+        for (const auto& input : configuration.inputs) bytes += 8 * static_cast<uint64_t>(file_size(input.second));
     }
-    for (const auto& input : arguments.inputs) bytes += 8 * static_cast<uint64_t>(file_size(input.second));
     const uint64_t thread_stack = uint64_t(16) << 20;
     return bytes + ncnn::get_cpu_count() * thread_stack;
 }
 
-static void run(const Arguments& arguments, double process_start_ms)
+static void run(const Arguments& arguments, ProcessRecord process)
 {
     limit_further_memory(memory_budget(arguments));
-    const std::vector<InputArray> inputs = read_inputs(arguments);
-    std::vector<Configuration> configurations = make_configurations(arguments, inputs);
-    const std::vector<Sample> samples = make_samples(inputs);
+    std::vector<Configuration> configurations = make_configurations(arguments);
     if (!arguments.dump_folder.empty()) make_folder(arguments.dump_folder);
+    const Journal journal(arguments.journal, arguments.stream);
+    journal.write(begin_line(arguments, process));
 
     CpuSwitch cpu_switch;
-    int64_t peak = 0;
     for (Configuration& configuration : configurations) {
         cpu_switch.apply(configuration);
-        peak = std::max(peak, load_and_run_first(configuration, samples, arguments.outputs));
+        process.peak_memory_bytes = std::max(process.peak_memory_bytes, load_and_run_first(configuration));
     }
-    if (!arguments.dump_folder.empty()) {
-        for (Configuration& configuration : configurations) {
-            cpu_switch.apply(configuration);
-            dump_outputs(configuration, samples, arguments.dump_folder);
-        }
+    for (Configuration& configuration : configurations) {
+        cpu_switch.apply(configuration);
+        if (!arguments.dump_folder.empty()) dump_outputs(configuration, arguments.dump_folder);
+        journal.write(loaded_line(configuration));
     }
-    if (arguments.min_runs > 0) measure(configurations, samples, arguments, cpu_switch, process_start_ms);
-    peak = std::max(peak, peak_memory().value_or(0));
-    print(result_document(arguments, configurations, samples.size(), peak) + "\n");
+    std::vector<Reading> readings;
+    if (arguments.min_runs > 0) readings = measure(configurations, arguments, cpu_switch, journal);
+    process.peak_memory_bytes = std::max(process.peak_memory_bytes, peak_memory().value_or(0));
+    journal.write(end_line(process));
+    if (!arguments.stream) print(result_document(arguments, configurations, readings, process) + "\n");
 }
 
-static void act(const Arguments& arguments, double process_start_ms)
+static void act(const Arguments& arguments, const ProcessRecord& process)
 {
     switch (arguments.action) {
     case Action::show_help: print(help_text()); break;
     case Action::show_version: print(version_document() + "\n"); break;
     case Action::show_layers: print(layers_document() + "\n"); break;
-    case Action::run: run(arguments, process_start_ms); break;
+    case Action::run: run(arguments, process); break;
     }
 }
 
@@ -104,11 +128,11 @@ static ExitCode report(ExitCode code, const char* message)
 
 int main(int argc, char** argv)
 {
-    const double process_start_ms = bench::now_ms();
+    const bench::ProcessRecord process = {bench::time_from_exec_ms(argv), 0};
     bench::ExitCode code = bench::ExitCode::ok;
     bench::install_crash_handler();
     try {
-        bench::act(bench::parse_arguments(argc, argv), process_start_ms);
+        bench::act(bench::parse_arguments(argc, argv), process);
     } catch (const bench::Error& error) {
         code = bench::report(error.code(), error.what());
     } catch (const std::bad_alloc&) {

@@ -5,14 +5,20 @@
 
 #include "arguments.h"
 #include "configuration.h"
+#include "journal.h"
+#include "watch.h"
 
 namespace bench {
 
-// Warm every configuration up, then run rounds: in each, every configuration runs one inference on
-// the same sample, in an order shuffled by the seed, so that drift of the device hits all alike.
-// Ends when all have --min-runs samples and --min-time-ms of measured time, or no further round may
-// start because --max-time-ms have passed. Fills times_ms and started_ms (since `process_start_ms`).
-void measure(std::vector<Configuration>& configurations, const std::vector<Sample>& samples, const Arguments& arguments,
-             CpuSwitch& cpu_switch, double process_start_ms);
+// Warm every configuration up, then measure in rounds: in each, every configuration runs one
+// inference, in an order shuffled by the seed, so that drift of the device hits all alike.
+// Fills `timings`, and writes each to the journal when it is known. Returns what the watch has read.
+//
+// Warming up ends when every configuration has --warmup runs and --warmup-time-ms, and, where
+// --max-warmup-ms asks for it, no longer gets faster. Measuring ends when all have --min-runs
+// samples and --min-time-ms of measured time, or no further round may start because --max-time-ms
+// have passed; where --pace-hz is given the same is then measured at that pace.
+std::vector<Reading> measure(std::vector<Configuration>& configurations, const Arguments& arguments,
+                             CpuSwitch& cpu_switch, const Journal& journal);
 
 }  // namespace bench

@@ -22,17 +22,16 @@ const std::vector<std::string>& built_layers()
     return layers;
 }
 
-Model::Model(const ConfigurationArguments& arguments, const std::vector<InputArray>& inputs,
-             const std::vector<std::string>& outputs)
+Model::Model(const ConfigurationArguments& arguments, const std::vector<InputArray>& inputs)
     : arguments_(arguments),
-      output_names_(outputs),
+      output_names_(arguments.outputs),
       param_text_(read_file(arguments.param, kMaxParamBytes)),
       param_(arguments.param, param_text_)
 {
     for (const InputArray& input : inputs) input_names_.push_back(input.blob);
     check_layers();
     check_inputs(inputs);
-    for (const std::string& output : outputs) {
+    for (const std::string& output : output_names_) {
         if (!param_.producer(output)) {
             throw Error(ExitCode::usage, arguments.param + " has no blob " + output);
         }
@@ -69,10 +68,10 @@ void Model::check_layers() const
 
 static void check_shape(const ParamLayer& layer, const InputArray& input)
 {
-    const size_t dims = input.array.shape.size() - 1;
+    const size_t dims = input.array->shape.size() - 1;
     const int declared[] = {layer.integer(0, 0), layer.integer(1, 0), layer.integer(2, 0)};  // w, h, c
     for (size_t i = 0; i < 3; i++) {
-        const size_t given = i < dims ? input.array.shape[dims - i] : 0;
+        const size_t given = i < dims ? input.array->shape[dims - i] : 0;
         if (declared[i] > 0 && given != static_cast<size_t>(declared[i])) {
             throw Error(ExitCode::bad_file,
                         "--input " + input.blob + ": its shape does not fit the model, which declares w=" +

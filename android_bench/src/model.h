@@ -18,8 +18,7 @@ const std::vector<std::string>& built_layers();
 class Model {
 public:
     // Reads and checks the .param file against this build, the inputs and the outputs; loads nothing.
-    Model(const ConfigurationArguments& arguments, const std::vector<InputArray>& inputs,
-          const std::vector<std::string>& outputs);
+    Model(const ConfigurationArguments& arguments, const std::vector<InputArray>& inputs);
 
     // Loads the network. Its threads and kernels are chosen for the CPU that the caller runs on.
     void load();

@@ -30,17 +30,17 @@ static ncnn::Mat make_mat(const Array& array, size_t index)
 
 std::vector<Sample> make_samples(const std::vector<InputArray>& inputs)
 {
-    const size_t count = inputs[0].array.shape[0];
+    const size_t count = inputs[0].array->shape[0];
     for (const InputArray& input : inputs) {
-        if (input.array.shape[0] != count) {
+        if (input.array->shape[0] != count) {
             throw Error(ExitCode::bad_file, "--input " + input.blob + " holds " +
-                                                std::to_string(input.array.shape[0]) + " samples, and " +
+                                                std::to_string(input.array->shape[0]) + " samples, and " +
                                                 inputs[0].blob + " " + std::to_string(count));
         }
     }
     std::vector<Sample> samples(count);
     for (size_t i = 0; i < count; i++) {
-        for (const InputArray& input : inputs) samples[i].push_back(make_mat(input.array, i));
+        for (const InputArray& input : inputs) samples[i].push_back(make_mat(*input.array, i));
     }
     return samples;
 }

@@ -3,6 +3,7 @@
 
 #include <mat.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace bench {
 
 struct InputArray {
     std::string blob;
-    Array array;
+    std::shared_ptr<const Array> array;
 };
 
 // One Mat for each input, in the order of the --input flags.

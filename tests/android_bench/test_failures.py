@@ -52,7 +52,7 @@ def test_usage(bench, network, change, word):
 
 
 def test_nothing_is_usage(bench):
-    fails(bench(), USAGE, "--input")
+    fails(bench(), USAGE, "--config")
 
 
 def test_a_flag_of_a_configuration_before_any_is_usage(bench, network):

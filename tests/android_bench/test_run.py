@@ -34,25 +34,31 @@ def document(result: "subprocess.CompletedProcess[str]"):
 
 def test_the_document_has_the_agreed_shape(bench, network, binary):
     run = document(bench(*network.arguments("--threads", "2")))
-    assert run["schema"] == 1
+    assert run["schema"] == 2
     assert run["binary"].keys() == {"version", "ncnn", "abi", "compiler"}
     assert (run["binary"]["ncnn"], run["binary"]["abi"]) == (binary.ncnn_version, binary.abi)
     assert run["cpu"]["count"] >= 1
     assert run["cpu"]["features"]
-    expected = {"warmup": 0, "min_runs": 1, "min_time_ms": 0, "max_time_ms": 0, "seed": 1, "samples": 3}
-    assert run["parameters"] == expected
+    asked = {"warmup": 0, "min_runs": 1, "min_time_ms": 0, "max_time_ms": 0, "seed": 1}
+    assert run["parameters"] == asked | {"warmup_time_ms": 0, "max_warmup_ms": 0, "pace_hz": 0}
+    assert 0 < run["process_ms"] < 10_000
+    assert run["readings"] == []
     assert run["peak_memory_bytes"] > 0
     [configuration] = run["configurations"]
     assert configuration["name"] == "fp32"
     assert configuration["param"] == str(network.param)
     assert configuration["threads"] == 2
+    assert configuration["samples"] == 3
     assert configuration["affinity"]["requested"] is None
     assert int(configuration["affinity"]["obtained"], 16) == sum(1 << cpu for cpu in os.sched_getaffinity(0))
     options = {"fp16": False, "int8": True, "winograd": True, "sgemm": True, "packing": True}
     assert configuration["options"] == options
     assert configuration["load_ms"] > 0
     assert configuration["first_ms"] > 0
-    assert len(configuration["times_ms"]) == len(configuration["started_ms"]) == 1
+    assert {name: len(values) for name, values in configuration["steady"].items()} == {
+        name: 1 for name in ("round", "started_ms", "times_ms", "cpu_ms")
+    }
+    assert configuration["warmup"]["times_ms"] == configuration["paced"]["times_ms"] == []
     shapes = {output["name"]: output["shape"] for output in configuration["outputs"]}
     assert shapes == {"seg": [3, 2, 16, 16], "alpha": [3, 2, 16, 16]}
     assert {output["file"] for output in configuration["outputs"]} == {None}
@@ -120,7 +126,7 @@ def test_inputs_of_one_to_three_dimensions_come_back_as_they_went_in(bench, tmp_
         str(tmp_path),
     ]
     run = document(bench(*flags, "--config", "c", *files))
-    assert run["configurations"][0]["times_ms"] == []
+    assert run["configurations"][0]["steady"]["times_ms"] == []
     np.testing.assert_array_equal(np.load(tmp_path / "c.y.npy"), np.maximum(values, 0))
 
 
@@ -135,15 +141,15 @@ def three_configurations(network):
 
 def round_orders(run):
     """Return, for every round, the order in which the configurations ran."""
-    starts = [configuration["started_ms"] for configuration in run["configurations"]]
+    starts = [configuration["steady"]["started_ms"] for configuration in run["configurations"]]
     return [tuple(np.argsort(round_starts)) for round_starts in zip(*starts, strict=True)]
 
 
 def test_rounds_interleave_the_configurations_in_shuffled_order(bench, network):
     arguments = [*network.arguments(), *three_configurations(network), "--min-runs", "40", "--seed", "5"]
     run = document(bench(*arguments))
-    starts = np.array([configuration["started_ms"] for configuration in run["configurations"]])
-    times = np.array([configuration["times_ms"] for configuration in run["configurations"]])
+    starts = np.array([configuration["steady"]["started_ms"] for configuration in run["configurations"]])
+    times = np.array([configuration["steady"]["times_ms"] for configuration in run["configurations"]])
     assert starts.shape == times.shape == (3, 40)
     # A round ends before the next one starts, and no two inferences overlap.
     assert (starts.max(axis=0)[:-1] < starts.min(axis=0)[1:]).all()
@@ -161,15 +167,15 @@ def test_the_seed_decides_the_order(bench, network):
 
 def test_measuring_goes_on_until_count_and_time_are_reached(bench, network):
     by_time = document(bench(*network.arguments(), "--min-runs", "1", "--min-time-ms", "30"))
-    times = by_time["configurations"][0]["times_ms"]
+    times = by_time["configurations"][0]["steady"]["times_ms"]
     assert sum(times) >= 30 > sum(times[:-1])
     by_count = document(bench(*network.arguments(), "--min-runs", "25"))
-    assert len(by_count["configurations"][0]["times_ms"]) == 25
+    assert len(by_count["configurations"][0]["steady"]["times_ms"]) == 25
 
 
 def test_the_time_limit_ends_it_sooner(bench, network):
     run = document(bench(*network.arguments(), "--min-runs", "10000000", "--max-time-ms", "50"))
-    assert 1 <= len(run["configurations"][0]["times_ms"]) < 10_000_000
+    assert 1 <= len(run["configurations"][0]["steady"]["times_ms"]) < 10_000_000
 
 
 def test_affinity_is_taken_and_reported_for_each_configuration(bench, network):
@@ -249,7 +255,8 @@ def test_version_and_layers_are_json(bench, binary):
 def test_help_lists_every_flag_and_exit_code(bench):
     result = bench("--help")
     assert result.returncode == 0
-    flags = "input output dump warmup min-runs min-time-ms max-time-ms seed config param bin threads cpus"
+    flags = "input output dump warmup warmup-time-ms max-warmup-ms min-runs min-time-ms max-time-ms pace-hz seed"
+    flags += " watch watch-every-ms stream journal config param bin threads cpus spin-percent"
     for flag in [*flags.split(), "fp16", "int8", "winograd", "sgemm", "packing", "layers", "version"]:
         assert f"--{flag} " in result.stdout
     for code in "023456":
