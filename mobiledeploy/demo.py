@@ -22,7 +22,7 @@ CALIBRATION_PORTRAITS = 32
 CALIBRATION_SEED = 7_000_000
 
 # Short enough for a first look; `mobiledeploy benchmark` measures longer.
-METHOD = Method(warmup_runs=10, min_runs=30, min_time_ms=1500)
+METHOD = Method.quick()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""Push a bundle to a device, run it there, and collect what it measured and computed."""
+"""Push bundles to a device, run them there, and collect what was measured and computed."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,44 +16,50 @@ import numpy as np
 import mobiledeploy
 from android_bench import Binary, BuildError, BuildStep, build_binary, missing_layers
 from mobiledeploy.benchmark.accuracy import Judge
-from mobiledeploy.benchmark.plan import Configuration, Plan, RemoteFiles, command_line
+from mobiledeploy.benchmark.entries import make_entry
+from mobiledeploy.benchmark.journal import Journal
+from mobiledeploy.benchmark.launch import run_launch
+from mobiledeploy.benchmark.partial import Launch, PartialRun
+from mobiledeploy.benchmark.plan import Configuration, Plan, RemoteFiles, command_line, loading_order
 from mobiledeploy.benchmark.record import SCHEMA, Run
 from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
-from mobiledeploy.device import Completed, Device
+from mobiledeploy.device import ConnectionLostError, Device
+from mobiledeploy.device.lock import device_lock
 from mobiledeploy.errors import DeviceRunError
 from mobiledeploy.preprocessing import FloatArray
 
 Progress = Callable[[str, int, int], None]
 
+_JOURNAL = "journal.jsonl"
 
-def benchmark(bundles: Sequence[Bundle], device: Device, plan: Plan, progress: Progress | None = None) -> Run:
-    """Run every configuration of every bundle on a device; returns the record, not yet written.
 
-    All configurations of a bundle run in one process, interleaved. Raises UsageError, DeviceError,
-    DeviceRunError or TimedOutError.
+def benchmark(
+    bundles: Sequence[Bundle],
+    device: Device,
+    plan: Plan,
+    progress: Progress | None = None,
+    *,
+    partial_folder: Path | None = None,
+) -> Run:
+    """Run every configuration of every bundle on a device, interleaved; returns the record, not yet written.
+
+    What the device says goes at once into a file in `partial_folder` (None: the cache), which stays there
+    where the run fails; the same call goes on from it within the hour. Raises UsageError, DeviceError (also
+    where the device is busy), DeviceRunError or TimedOutError.
     """
     tell = progress or (lambda *_: None)
-    planned = [(bundle, plan.configurations(bundle)) for bundle in bundles]
-    entries: list[dict[str, Any]] = []
-    context: dict[str, Any] = {"device": device.facts.to_json()}
-    for bundle, configurations in planned:
-        binary = prepare_binary(device, [layer for v in bundle.variants.values() for layer in v.layers], tell)
-        report, found = _run_bundle(bundle, configurations, device, binary, plan, tell)
-        context["binary"] = {**report["binary"], "toolchain": binary.toolchain, "sha256": binary.sha256}
-        context["cpu"] = report["cpu"]
-        entries += found
-    return Run(
-        {
-            "schema": SCHEMA,
-            "kind": "run",
-            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "mobiledeploy": mobiledeploy.__version__,
-            "context": context,
-            "parameters": {**plan.method.to_json(), "timed": device.facts.timings_are_latency},
-            "benchmarks": entries,
-        }
-    )
+    configurations = plan.configurations(bundles)
+    with device_lock(device.facts.serial):
+        device.sweep()
+        layers = [layer for bundle in bundles for v in bundle.variants.values() for layer in v.layers]
+        binary = prepare_binary(device, layers, tell)
+        run = _Execution(configurations, device, binary, plan, tell)
+        path = (partial_folder or cache_dir() / "partial") / f"{_hash(run.key)[:16]}.jsonl"
+        with PartialRun(path, run.key) as partial:
+            record = run.execute(partial)
+            partial.finish()
+    return record
 
 
 def prepare_binary(device: Device, layer_types: Sequence[str], progress: Progress) -> Binary:
@@ -72,99 +80,160 @@ def prepare_binary(device: Device, layer_types: Sequence[str], progress: Progres
     return binary
 
 
-def _run_bundle(
-    bundle: Bundle,
-    configurations: Sequence[Configuration],
-    device: Device,
-    binary: Binary,
-    plan: Plan,
-    progress: Progress,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Run one bundle; returns the binary's own report and one entry a configuration."""
-    judge = Judge(bundle)
-    files = _push(bundle, configurations, device, binary, progress)
-    method = plan.method if device.facts.timings_are_latency else None
-    outputs = [tensor.blob for tensor in bundle.outputs]
-    with device.scratch() as folder:
-        argv = command_line(files, configurations, outputs, method, folder)
-        progress(f"running {bundle.name}", 0, 0)
-        report = _report(device.run(argv, timeout_s=plan.timeout_s))
-        progress(f"comparing the outputs of {bundle.name}", 0, 0)
+class _Execution:
+    """One run on one device."""
+
+    def __init__(
+        self,
+        configurations: Sequence[Configuration],
+        device: Device,
+        binary: Binary,
+        plan: Plan,
+        progress: Progress,
+    ) -> None:
+        self.configurations = configurations
+        self.device = device
+        self.binary = binary
+        self.plan = plan
+        self.progress = progress
+        self.method = plan.method if device.facts.timings_are_latency else None
+        paths = {configuration.bundle.path for configuration in configurations}
+        self.manifests = {path: file_hash(path / MANIFEST) for path in paths}
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the run's figures: a partial run of the same key may go on."""
+        device = self.device.facts.to_json()
+        if device["kind"] == "virtual":
+            del device["serial"]  # a virtual phone that is started again is the same computer at another port
+        return {
+            "mobiledeploy": mobiledeploy.__version__,
+            "device": device,
+            "binary": self.binary.sha256,
+            "parameters": self.plan.to_json(),
+            "configurations": [[self.manifests[c.bundle.path], c.name] for c in self.configurations],
+        }
+
+    def execute(self, partial: PartialRun) -> Run:
+        """Do the launches that `partial` lacks, and put the record together."""
+        files = self._push()
+        launches = self.method.launches if self.method else 1
+        for number in range(launches):
+            if number not in partial.launches:
+                self._launch(number, launches, files, partial)
+        ended = [partial.launches[number] for number in range(launches)]
+        return self._record(ended)
+
+    def _push(self) -> RemoteFiles:
+        """Bring all files to the device; once more where the connection was lost: what is there is not sent again."""
+        try:
+            return self._push_once()
+        except ConnectionLostError:
+            return self._push_once()
+
+    def _push_once(self) -> RemoteFiles:
+        def store(file: Path, *, executable: bool = False) -> str:
+            return self.device.store(
+                file,
+                executable=executable,
+                progress=lambda done, total: self.progress(f"pushing {file.name}", done, total),
+            )
+
+        local: dict[str, Path] = {}
+        for configuration in self.configurations:
+            variant = configuration.bundle.variant(configuration.precision)
+            for file in (variant.param, variant.bin, *configuration.bundle.samples().values()):
+                local[str(file)] = file
+        binary = store(self.binary.path, executable=True)
+        return RemoteFiles(binary, {name: store(file) for name, file in local.items()})
+
+    def _launch(self, number: int, launches: int, files: RemoteFiles, partial: PartialRun) -> None:
+        """Run the binary once; the first launch also brings the outputs."""
+        method = self.method and dataclasses.replace(
+            self.method.in_one_launch(), seed=self.method.seed + number
+        )
+        order = loading_order(len(self.configurations), number, self.plan.method.seed)
+        launch = partial.begin(number, order)
+        step = f"launch {number + 1} of {launches}"
+        expected = method.min_runs * len(order) if method else 0
+        with self.device.scratch() as folder:
+            argv = command_line(
+                files,
+                [self.configurations[i] for i in order],
+                method,
+                journal=f"{folder}/{_JOURNAL}",
+                dump=folder if number == 0 else None,
+                watches={},
+            )
+            self.progress(step, 0, expected)
+            journal = run_launch(
+                self.device,
+                argv,
+                f"{folder}/{_JOURNAL}",
+                partial,
+                number,
+                timeout_s=self.plan.timeout_s,
+                silence_s=self.plan.silence_s,
+                on_sample=lambda: self.progress(step, min(launch.journal.measured(), expected), expected),
+            )
+            accuracy = self._judge(order, journal, folder) if number == 0 else None
+        partial.end(number, {"accuracy": accuracy})
+
+    def _judge(self, order: Sequence[int], journal: Journal, folder: str) -> dict[str, Any]:
+        """Compare the outputs that a launch left; returns the accuracy of each configuration by its number."""
+        judges: dict[Path, Judge] = {}  # one for each bundle, made where it is needed
+        found = {}
+        for place, index in enumerate(order):
+            configuration = self.configurations[index]
+            bundle = configuration.bundle
+            self.progress(f"comparing the outputs of {bundle.name}", place, len(order))
+            if bundle.path not in judges:
+                judges[bundle.path] = Judge(bundle)
+            outputs = self._pull(bundle, folder, journal.loaded[place])
+            found[str(index)] = judges[bundle.path].figures(configuration.precision, outputs)
+        return found
+
+    def _pull(self, bundle: Bundle, folder: str, loaded: Mapping[str, Any]) -> dict[str, FloatArray]:
+        """Fetch the dumped outputs of a configuration: (N, ...) in the ONNX shape, by output name."""
+        names = {entry["name"]: PurePosixPath(entry["file"]).name for entry in loaded["outputs"]}
+        outputs = {}
+        with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
+            for tensor in bundle.outputs:
+                local = Path(temporary, "output.npy")
+                self.device.pull(f"{folder}/{names[tensor.blob]}", local)
+                array = np.load(local, allow_pickle=False)
+                outputs[tensor.name] = array.reshape(len(array), *tensor.shape[1:])
+        return outputs
+
+    def _record(self, launches: Sequence[Launch]) -> Run:
+        begin = launches[0].journal.begin or {}
+        accuracy = (launches[0].done or {})["accuracy"]
         entries = [
-            {
-                **_entry(bundle, configuration, measured),
-                "accuracy": judge.figures(configuration.precision, _pull(bundle, device, folder, measured)),
-            }
-            for configuration, measured in zip(configurations, report["configurations"], strict=True)
+            {**make_entry(configuration, index, launches, self.manifests), "accuracy": accuracy[str(index)]}
+            for index, configuration in enumerate(self.configurations)
         ]
-    return report, entries
-
-
-def _push(
-    bundle: Bundle,
-    configurations: Sequence[Configuration],
-    device: Device,
-    binary: Binary,
-    progress: Progress,
-) -> RemoteFiles:
-    def store(file: Path, *, executable: bool = False) -> str:
-        return device.store(
-            file,
-            executable=executable,
-            progress=lambda done, total: progress(f"pushing {file.name}", done, total),
+        return Run(
+            {
+                "schema": SCHEMA,
+                "kind": "run",
+                "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                "mobiledeploy": mobiledeploy.__version__,
+                "outcome": "complete",
+                "context": {
+                    "device": self.device.facts.to_json(),
+                    "binary": {
+                        **begin["binary"],
+                        "toolchain": self.binary.toolchain,
+                        "sha256": self.binary.sha256,
+                    },
+                    "cpu": begin["cpu"],
+                },
+                "parameters": {**self.plan.to_json(), "timed": self.method is not None},
+                "readings": [reading for launch in launches for reading in launch.journal.readings],
+                "benchmarks": entries,
+            }
         )
 
-    variants = {precision: bundle.variant(precision) for precision in {c.precision for c in configurations}}
-    samples = bundle.samples()
-    return RemoteFiles(
-        binary=store(binary.path, executable=True),
-        inputs={tensor.blob: store(samples[tensor.name]) for tensor in bundle.inputs},
-        variants={
-            precision: (store(variant.param), store(variant.bin)) for precision, variant in variants.items()
-        },
-    )
 
-
-def _report(completed: Completed) -> dict[str, Any]:
-    """Read the binary's JSON; DeviceRunError where it failed or wrote something else."""
-    tail = completed.stderr.decode("utf-8", "replace").strip()[-2000:]
-    if completed.exit_code != 0:
-        why = (
-            f"signal {completed.exit_code - 128}"
-            if completed.exit_code > 128
-            else f"exit code {completed.exit_code}"
-        )
-        raise DeviceRunError(
-            f"the benchmark binary failed on the device ({why})", hint=tail or "It said nothing."
-        )
-    try:
-        report: dict[str, Any] = json.loads(completed.stdout)
-    except ValueError as error:
-        start = completed.stdout[:200].decode("utf-8", "replace")
-        raise DeviceRunError(f"the benchmark binary's output is not JSON: {start!r}", hint=tail) from error
-    return report
-
-
-def _pull(bundle: Bundle, device: Device, folder: str, measured: Mapping[str, Any]) -> dict[str, FloatArray]:
-    """Fetch the dumped outputs of a configuration: (N, ...) in the ONNX shape, by output name."""
-    names = {entry["name"]: PurePosixPath(entry["file"]).name for entry in measured["outputs"]}
-    outputs = {}
-    with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
-        for tensor in bundle.outputs:
-            local = Path(temporary, "output.npy")
-            device.pull(f"{folder}/{names[tensor.blob]}", local)
-            array = np.load(local, allow_pickle=False)
-            outputs[tensor.name] = array.reshape(len(array), *tensor.shape[1:])
-    return outputs
-
-
-def _entry(bundle: Bundle, configuration: Configuration, measured: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("load_ms", "first_ms", "peak_memory_bytes", "affinity", "options", "times_ms", "started_ms")
-    return {
-        "model": bundle.name,
-        "bundle": {"path": str(bundle.path), "manifest_sha256": file_hash(bundle.path / MANIFEST)},
-        "precision": configuration.precision,
-        "threads": configuration.threads,
-        "size_bytes": bundle.variant(configuration.precision).size_bytes,
-        **{key: measured[key] for key in kept},
-    }
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 from mobiledeploy.errors import UsageError
 from ncnn_tools.files import write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)

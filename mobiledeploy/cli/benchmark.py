@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mobiledeploy.cli.options import format_option, integers, precision_option, serial_option
+from mobiledeploy.cli.options import duration, format_option, integers, precision_option, serial_option
 from mobiledeploy.cli.progress import step_progress
+from mobiledeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from mobiledeploy.benchmark import Method
+    from mobiledeploy.benchmark.plan import Mode
 
 
 @click.command(short_help="Run bundles on a device and record latency, size and accuracy.")
@@ -17,17 +24,25 @@ from mobiledeploy.cli.progress import step_progress
 @click.option(
     "--threads", default="1", show_default=True, callback=integers, metavar="LIST", help="Such as 1,2,4."
 )
+@click.option("--quick", is_flag=True, help="Two seconds for each configuration, for a first look.")
+@click.option("--thorough", is_flag=True, help="1024 samples and 60 s for each, as MLPerf's single stream.")
 @click.option(
-    "--warmup", default=10, show_default=True, type=click.IntRange(0), help="Inferences before measuring."
+    "--sustained",
+    callback=duration,
+    metavar="5m",
+    help="Load without pause for so long: what a phone keeps up.",
 )
 @click.option(
-    "--runs", default=50, show_default=True, type=click.IntRange(1), help="At least so many samples."
+    "--pace", type=click.IntRange(1, 1000), metavar="HZ", help="Measure again at a camera's rate, such as 30."
 )
 @click.option(
-    "--min-time", default=2.0, show_default=True, type=click.FloatRange(0), help="At least so many seconds."
+    "--launches", type=click.IntRange(1), help="Processes that the samples come from.  [default: 5]"
 )
+@click.option("--warmup", type=click.IntRange(0), help="At least so many inferences before.  [default: 3]")
+@click.option("--runs", type=click.IntRange(1), help="At least so many samples.  [default: 64]")
+@click.option("--min-time", type=click.FloatRange(0), help="At least so many seconds.  [default: 10]")
 @click.option(
-    "--timeout", default=900.0, show_default=True, type=click.FloatRange(1), help="Seconds for a bundle."
+    "--timeout", default=900.0, show_default=True, type=click.FloatRange(1), help="Seconds for a launch."
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The run's file.  [default: runs/TIME-NAME.json]"
@@ -38,32 +53,48 @@ def command(
     serial: str | None,
     precision: tuple[str, ...] | None,
     threads: tuple[int, ...],
-    warmup: int,
-    runs: int,
-    min_time: float,
+    quick: bool,
+    thorough: bool,
+    sustained: float | None,
+    pace: int | None,
+    launches: int | None,
+    warmup: int | None,
+    runs: int | None,
+    min_time: float | None,
     timeout: float,
     output: Path | None,
     form: str,
 ) -> None:
     """Run bundles on a device and record latency, size and accuracy.
 
+    All configurations run interleaved, in random order, in several processes. Each is warmed up until it is
+    steady, then measured for at least 64 samples and 10 s.
+
     Without a phone, a virtual one is started for the time of the run: it is this computer behind a real ADB
     connection, and its timings are this computer's.
+
+    A run that fails or is interrupted keeps its samples; the same command goes on from there.
 
     \b
     mobiledeploy benchmark bundles/seg_matting --threads 1,2
     """
     import datetime
 
-    from mobiledeploy.benchmark import Method, Plan, benchmark, default_path, write_run
+    from mobiledeploy.benchmark import Plan, benchmark, default_path, write_run
     from mobiledeploy.benchmark.accuracy import check_device_parity
     from mobiledeploy.bundle import open_bundle
     from mobiledeploy.cli.output import print_runs
     from mobiledeploy.phone.fallback import phone_or_virtual
 
     opened = [open_bundle(path) for path in bundles]
-    method = Method(warmup_runs=warmup, min_runs=runs, min_time_ms=round(min_time * 1000))
-    plan = Plan(precisions=precision, threads=threads, method=method, timeout_s=timeout)
+    given = {"launches": launches, "warmup_runs": warmup, "min_runs": runs, "pace_hz": pace}
+    method = _method(quick, thorough, given, min_time)
+    mode: Mode = "paced" if pace else "steady"
+    if sustained is not None:
+        if pace or quick or thorough:
+            raise UsageError("--sustained goes with none of --pace, --quick and --thorough")
+        mode, method, timeout = "sustained", method.sustained(sustained), timeout + sustained
+    plan = Plan(precisions=precision, threads=threads, method=method, mode=mode, timeout_s=timeout)
     with phone_or_virtual(serial) as device, step_progress() as progress:
         run = benchmark(opened, device, plan, progress)
     path = output or default_path([bundle.name for bundle in opened], datetime.datetime.now())
@@ -71,3 +102,16 @@ def command(
     click.echo(f"wrote {path}", err=True)
     print_runs([run], form)
     check_device_parity(run.benchmarks)
+
+
+def _method(quick: bool, thorough: bool, given: dict[str, int | None], min_time_s: float | None) -> Method:
+    """Return the method that was chosen, changed by what was given."""
+    from mobiledeploy.benchmark import Method
+
+    if quick and thorough:
+        raise UsageError("--quick and --thorough are two methods: choose one")
+    base = Method.quick() if quick else Method.thorough() if thorough else Method()
+    changes = {name: value for name, value in given.items() if value is not None}
+    if min_time_s is not None:
+        changes["min_time_ms"] = round(min_time_s * 1000)
+    return dataclasses.replace(base, **changes)

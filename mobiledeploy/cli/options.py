@@ -46,6 +46,23 @@ def _precisions(
     return chosen
 
 
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Read a duration such as 90s, 5m or 1h; returns seconds (a click callback)."""
+    if value is None:
+        return None
+    number, unit = (value[:-1], value[-1:]) if value[-1:] in _UNITS_S else (value, "s")
+    try:
+        seconds = float(number) * _UNITS_S[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise click.BadParameter(f"{value!r} is not a duration such as 90s, 5m or 1h")
+    return seconds
+
+
 def integers(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:
     """Read a list of positive integers such as 1,2,4 (a click callback)."""
     parts = [part.strip() for part in value.split(",")]

@@ -15,7 +15,13 @@ from typing import BinaryIO
 from mobiledeploy.device.facts import FACTS_SCRIPT, DeviceFacts, parse_facts
 from mobiledeploy.device.files import Progress, pull, push
 from mobiledeploy.device.shell import Command, Completed, OnOutput
-from mobiledeploy.device.transport import ConnectionLostError, DeadlineError, Transport, deadline_in
+from mobiledeploy.device.transport import (
+    ConnectionLostError,
+    DeadlineError,
+    SilenceError,
+    Transport,
+    deadline_in,
+)
 from mobiledeploy.errors import DeviceError, DeviceRunError, MobileDeployError, TimedOutError, UsageError
 
 FOLDER = "/data/local/tmp/mobiledeploy"
@@ -61,18 +67,27 @@ class Device:
         argv: Sequence[str],
         *,
         timeout_s: float,
+        silence_s: float | None = None,
         cwd: str | None = None,
         on_output: OnOutput | None = None,
     ) -> Completed:
         """Run a command and wait for it; its exit code is for the caller to judge.
 
-        `argv` is quoted here. `on_output` gets "stdout" or "stderr" and each piece as it comes.
-        Raises TimedOutError after `timeout_s`, and DeviceRunError where more than
-        `shell.MAX_OUTPUT_BYTES` are printed; then, or on an interrupt, the process is killed.
+        `argv` is quoted here. `on_output` gets "stdout" or "stderr" and each piece as it comes; stdout is
+        then not in what is returned.
+        Raises TimedOutError after `timeout_s`, or where nothing is printed for `silence_s`, and
+        DeviceRunError where more than `shell.MAX_OUTPUT_BYTES` are printed; then, or on an interrupt,
+        the process is killed.
         """
         command = Command(self._connected(), argv, cwd=cwd)
         try:
-            return command.run(deadline_in(timeout_s), on_output)
+            return command.run(deadline_in(timeout_s), on_output, silence_s=silence_s)
+        except SilenceError as error:
+            self._kill(command)
+            raise TimedOutError(
+                f"{argv[0]} hung: it said nothing for {silence_s:g} s on the device, and was stopped",
+                hint="Run the command again; if it hangs again, look at the device's log (adb logcat).",
+            ) from error
         except DeadlineError as error:
             self._kill(command)
             raise TimedOutError(
@@ -132,6 +147,24 @@ class Device:
             # Where the device is gone there is nothing to do; `clean` finds the folder later.
             with contextlib.suppress(MobileDeployError):
                 self._tidy(["rm", "-rf", folder])
+
+    def stop_programs(self) -> None:
+        """Stop whatever runs of the programs that were brought to the device."""
+        text = (
+            f"for exe in /proc/[0-9]*/exe; do case $(readlink $exe) in {FOLDER}/*)"
+            " pid=${exe#/proc/}; kill -9 ${pid%/exe};; esac; done 2>/dev/null; true"
+        )
+        self._tidy(["sh", "-c", text])
+
+    def sweep(self) -> None:
+        """Remove what runs of before have left, and stop them.
+
+        For whoever holds the device's lock: a run that is still there has lost its owner.
+        """
+        left = self.run(["sh", "-c", f"ls -d {FOLDER}/run-*"], timeout_s=_QUICK_S)
+        if left.exit_code == 0:
+            self.stop_programs()
+            self._tidy(["sh", "-c", f"rm -rf {FOLDER}/run-*"])
 
     def clean(self) -> int:
         """Remove everything that was ever brought to the device; return the bytes that were freed."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mobiledeploy.device.transport import Reader, Transport
+from mobiledeploy.device.transport import DeadlineError, Reader, SilenceError, Transport, deadline_in
 from mobiledeploy.errors import DeviceRunError, UsageError
 
 OutputName = Literal["stdout", "stderr"]
@@ -47,26 +47,28 @@ class Command:
         self._text = command_text(argv, cwd=cwd)
         self.pid: int | None = None
 
-    def run(self, deadline: float, on_output: OnOutput | None) -> Completed:
+    def run(
+        self, deadline: float, on_output: OnOutput | None, *, silence_s: float | None = None
+    ) -> Completed:
         """Run the command to its end.
 
-        Raises DeadlineError where it takes too long, ConnectionLostError, and DeviceRunError where
-        it prints without end or the device answers nonsense.
+        Raises DeadlineError where it takes too long, SilenceError where it prints nothing for
+        `silence_s`, ConnectionLostError, and DeviceRunError where it prints without end or the
+        device answers nonsense.
         """
         stream = self._transport.open(f"shell,v2,raw:{self._text}", deadline)
         try:
             stream.write(_PIECE.pack(_CLOSE_STDIN, 0), deadline)
-            return self._collect(Reader(stream, self._transport.serial), deadline, on_output)
+            return self._collect(Reader(stream, self._transport.serial), deadline, on_output, silence_s)
         finally:
             stream.close()
 
-    def _collect(self, reader: Reader, deadline: float, on_output: OnOutput | None) -> Completed:
+    def _collect(
+        self, reader: Reader, deadline: float, on_output: OnOutput | None, silence_s: float | None
+    ) -> Completed:
         outputs: dict[OutputName, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         while True:
-            kind, size = _PIECE.unpack(reader.read_exactly(_PIECE.size, deadline))
-            if size > _MAX_PIECE:
-                raise DeviceRunError(f"{self._transport.serial} sent a piece of {size} bytes of output")
-            data = reader.read_exactly(size, deadline)
+            kind, data = self._read_piece(reader, deadline, silence_s)
             if kind == _EXIT:
                 return Completed(data[0] if data else 0, bytes(outputs["stdout"]), bytes(outputs["stderr"]))
             if kind in (_STDOUT, _STDERR):
@@ -74,10 +76,26 @@ class Command:
                 outputs[name] += data
                 if self.pid is None:
                     data = self._take_pid(outputs["stdout"]) if kind == _STDOUT else data
-                if data and on_output is not None:
-                    on_output(name, data)
+                if on_output is not None:
+                    if data:
+                        on_output(name, data)
+                    if self.pid is not None:
+                        outputs["stdout"].clear()  # it was passed on, and may be long
             if sum(map(len, outputs.values())) > MAX_OUTPUT_BYTES:
                 raise DeviceRunError(f"the command printed more than {MAX_OUTPUT_BYTES} bytes: {self._text}")
+
+    def _read_piece(self, reader: Reader, deadline: float, silence_s: float | None) -> tuple[int, bytes]:
+        """Return the next piece's kind and content."""
+        soon = deadline if silence_s is None else min(deadline, deadline_in(silence_s))
+        try:
+            kind, size = _PIECE.unpack(reader.read_exactly(_PIECE.size, soon))
+            if size > _MAX_PIECE:
+                raise DeviceRunError(f"{self._transport.serial} sent a piece of {size} bytes of output")
+            return kind, reader.read_exactly(size, soon)
+        except DeadlineError as error:
+            if soon < deadline:
+                raise SilenceError(self._transport.serial) from error
+            raise
 
     def _take_pid(self, stdout: bytearray) -> bytes:
         """Take the first line off stdout once it is whole; return what came after it."""

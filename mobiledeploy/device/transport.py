@@ -34,6 +34,10 @@ class DeadlineError(TimedOutError):
         )
 
 
+class SilenceError(DeadlineError):
+    """A running command said nothing for longer than it may."""
+
+
 class ByteStream(Protocol):
     """One opened service. All methods raise ConnectionLostError and DeadlineError."""
 

@@ -1,7 +1,6 @@
 """How the binary measures: warming up, pace, readings, and lines that say things as they happen."""
 
 import json
-import os
 import signal
 import subprocess
 
@@ -128,7 +127,16 @@ def test_files_are_read_on_the_way(bench, network, tmp_path):
 
 def test_spinning_makes_every_inference_so_much_longer(bench, network):
     same = ["--param", str(network.param), "--bin", str(network.bin), "--fp16", "0"]
-    arguments = [*network.arguments(), "--config", "slow", *same, "--spin-percent", "300", "--min-runs", "200"]
+    arguments = [
+        *network.arguments(),
+        "--config",
+        "slow",
+        *same,
+        "--spin-percent",
+        "300",
+        "--min-runs",
+        "200",
+    ]
     fast, slow = (
         np.median(configuration["steady"]["times_ms"])
         for configuration in document(bench(*arguments, "--warmup", "50"))["configurations"]
@@ -154,7 +162,7 @@ def test_configurations_may_have_inputs_and_outputs_of_their_own(bench, network,
     other += ["--input", f"z={tmp_path / 'z.npy'}", "--output", "y"]
     run = document(bench(*common, *own, *other, "--dump", str(tmp_path / "dump")))
     assert [configuration["samples"] for configuration in run["configurations"]] == [3, 5]
-    names = sorted(os.listdir(tmp_path / "dump"))
+    names = sorted(path.name for path in (tmp_path / "dump").iterdir())
     assert names == ["fp32.alpha.npy", "fp32.seg.npy", "relu.y.npy"]
     np.testing.assert_array_equal(np.load(tmp_path / "dump/relu.y.npy"), np.maximum(values, 0))
 

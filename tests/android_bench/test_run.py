@@ -55,9 +55,8 @@ def test_the_document_has_the_agreed_shape(bench, network, binary):
     assert configuration["options"] == options
     assert configuration["load_ms"] > 0
     assert configuration["first_ms"] > 0
-    assert {name: len(values) for name, values in configuration["steady"].items()} == {
-        name: 1 for name in ("round", "started_ms", "times_ms", "cpu_ms")
-    }
+    lengths = {name: len(values) for name, values in configuration["steady"].items()}
+    assert lengths == {"round": 1, "started_ms": 1, "times_ms": 1, "cpu_ms": 1}
     assert configuration["warmup"]["times_ms"] == configuration["paced"]["times_ms"] == []
     shapes = {output["name"]: output["shape"] for output in configuration["outputs"]}
     assert shapes == {"seg": [3, 2, 16, 16], "alpha": [3, 2, 16, 16]}
@@ -255,7 +254,9 @@ def test_version_and_layers_are_json(bench, binary):
 def test_help_lists_every_flag_and_exit_code(bench):
     result = bench("--help")
     assert result.returncode == 0
-    flags = "input output dump warmup warmup-time-ms max-warmup-ms min-runs min-time-ms max-time-ms pace-hz seed"
+    flags = (
+        "input output dump warmup warmup-time-ms max-warmup-ms min-runs min-time-ms max-time-ms pace-hz seed"
+    )
     flags += " watch watch-every-ms stream journal config param bin threads cpus spin-percent"
     for flag in [*flags.split(), "fp16", "int8", "winograd", "sgemm", "packing", "layers", "version"]:
         assert f"--{flag} " in result.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ from mobiledeploy.benchmark import Method, Plan, benchmark
 from mobiledeploy.benchmark.accuracy import DEVICE_FP32_TOLERANCE, check_device_parity
 from mobiledeploy.benchmark.execute import prepare_binary
 from mobiledeploy.bundle import open_bundle
+from mobiledeploy.convert import convert
 from mobiledeploy.device import Device, open_device
 from mobiledeploy.errors import CheckFailedError, DeviceRunError, TimedOutError
 from mobiledeploy.phone import VirtualPhone
 
-QUICK = Method(warmup_runs=1, min_runs=5, min_time_ms=0)
+QUICK = Method(launches=2, warmup_runs=1, max_warmup_ms=0, min_runs=10, min_time_ms=0)
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +40,59 @@ def test_one_entry_a_configuration_with_every_sample(run) -> None:
         (precision, threads) for precision in ("fp32", "fp16", "int8") for threads in (1, 2)
     ]
     for entry in run.benchmarks:
-        assert len(entry["times_ms"]) == len(entry["started_ms"]) >= 5
+        lengths = {len(entry[key]) for key in ("times_ms", "started_ms", "launch", "round", "cpu_ms")}
+        assert lengths == {10}
         assert all(time > 0 for time in entry["times_ms"])
-        assert entry["load_ms"] > 0
-        assert entry["first_ms"] > 0
+        assert entry["launch"] == [0] * 5 + [1] * 5
+        assert len(entry["launches"]) == 2
+        for launch in entry["launches"]:
+            assert launch["load_ms"] > 0
+            assert launch["first_ms"] > 0
+            assert launch["process_ms"] > 0
+            assert len(launch["warmup_ms"]) == 1
 
 
 def test_configurations_are_interleaved(run) -> None:
     starts = [entry["started_ms"] for entry in run.benchmarks]
-    for round_number in range(4):
+    for round_number in range(9):
         assert max(start[round_number] for start in starts) < min(start[round_number + 1] for start in starts)
+
+
+def test_launches_load_in_orders_of_their_own(run) -> None:
+    orders = [[entry["launches"][launch]["position"] for entry in run.benchmarks] for launch in (0, 1)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(6))
+    assert orders[0] != orders[1]
+
+
+def test_several_bundles_are_interleaved_too(
+    tiny_bundle, request_for, device: Device, tmp_path: Path
+) -> None:
+    other, _ = convert(request_for(tmp_path / "other", name="other", precisions=("fp32",), calibration=None))
+    run = benchmark([tiny_bundle, other], device, Plan(precisions=("fp32",), method=QUICK))
+    first, second = run.benchmarks
+    assert (first["model"], second["model"]) == ("tiny", "other")
+    pairs = zip(first["started_ms"], second["started_ms"], strict=True)
+    order = [one < another for one, another in pairs]
+    assert 0 < sum(order) < len(order)
+    # Samples of their own: calibration pictures here, noise there.
+    assert first["accuracy"]["samples"]["source"] != second["accuracy"]["samples"]["source"]
+    check_device_parity(run.benchmarks)
+
+
+def test_a_pace_is_measured_beside_the_steady_state(tiny_bundle, device: Device) -> None:
+    method = dataclasses.replace(QUICK, launches=1, min_runs=5, pace_hz=200)
+    run = benchmark([tiny_bundle], device, Plan(precisions=("fp32",), method=method, mode="paced"))
+    paced = run.benchmarks[0]["paced"]
+    assert len(paced["times_ms"]) == len(paced["due_ms"]) == 5
+    assert all(start >= due for start, due in zip(paced["started_ms"], paced["due_ms"], strict=True))
+
+
+def test_sustained_load_lasts_as_long_as_asked(tiny_bundle, device: Device) -> None:
+    method = QUICK.sustained(0.3)
+    run = benchmark([tiny_bundle], device, Plan(precisions=("fp32",), method=method, mode="sustained"))
+    [entry] = run.benchmarks
+    assert sum(entry["times_ms"]) >= 300 > sum(entry["times_ms"][:-1])
+    assert set(entry["launch"]) == {0}
 
 
 def test_outputs_on_the_device_are_those_of_the_host(run) -> None:
@@ -83,9 +128,10 @@ def test_nothing_is_left_on_the_device_but_what_was_stored(run, tiny_bundle, dev
 
 
 def test_a_run_that_takes_too_long(tiny_bundle, device: Device) -> None:
-    long = Method(warmup_runs=0, min_runs=5, min_time_ms=60_000)
-    with pytest.raises(TimedOutError):
+    long = Method(launches=1, warmup_runs=0, min_runs=5, min_time_ms=60_000)
+    with pytest.raises(TimedOutError, match="did not end") as caught:
         benchmark([tiny_bundle], device, Plan(precisions=("fp32",), method=long, timeout_s=2))
+    assert "samples are kept" in caught.value.hint
 
 
 def test_a_model_that_the_binary_refuses(tiny_bundle, device: Device, tmp_path: Path) -> None:
