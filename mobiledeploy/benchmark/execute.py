@@ -167,4 +167,14 @@ def _entry(bundle: Bundle, configuration: Configuration, measured: Mapping[str, 
         "threads": configuration.threads,
         "size_bytes": bundle.variant(configuration.precision).size_bytes,
         **{key: measured[key] for key in kept},
+        "launches": [
+            {
+                "load_ms": measured["load_ms"],
+                "first_ms": measured["first_ms"],
+                "process_ms": None,
+                "position": 0,
+            }
+        ],
+        "launch": [0] * len(measured["times_ms"]),
+        "round": list(range(len(measured["times_ms"]))),
     }
