@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mobiledeploy.statistics.compare import DEFAULT_MARGIN, Ratio, Verdict, paired_ratio, unpaired_ratio
-from mobiledeploy.statistics.diagnostics import Kind, Warning, diagnose
+from mobiledeploy.statistics.diagnostics import Finding, Kind, diagnose
 from mobiledeploy.statistics.interval import Interval
 from mobiledeploy.statistics.paced import Paced, paced_figures
 from mobiledeploy.statistics.samples import Samples
@@ -20,6 +20,7 @@ from mobiledeploy.statistics.sustained import Sustained, sustained_figures
 __all__ = [
     "DEFAULT_MARGIN",
     "Cold",
+    "Finding",
     "Interval",
     "Kind",
     "MinMaxAverage",
@@ -29,7 +30,6 @@ __all__ = [
     "Summary",
     "Sustained",
     "Verdict",
-    "Warning",
     "cold_figures",
     "diagnose",
     "paced_figures",

@@ -16,11 +16,11 @@ from mobiledeploy.statistics.dip import CRITICAL_99, dip
 from mobiledeploy.statistics.interval import median_effective_size
 from mobiledeploy.statistics.samples import Floats, Samples, chunk_medians
 from mobiledeploy.statistics.summary import summarize
-from mobiledeploy.statistics.trend import change_point, kendall_p, theil_sen
+from mobiledeploy.statistics.trend import change_point, kendall_p, split, theil_sen
 
 SIGNIFICANCE = 0.01
 MIN_SAMPLES = 64
-# Half the interval's width as a share of the median; MLPerf and others gate regressions at 5 %.
+# Half the interval's width as a share of the median: what `compare` calls the same, statistics.DEFAULT_MARGIN.
 WIDEST_INTERVAL = 0.02
 DRIFT = 0.03
 THROTTLED = 0.10
@@ -50,8 +50,8 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Warning:  # noqa: A001 (the noun of this module; Python's own class is not used here)
-    """One finding: what was seen in the data, and what to do next."""
+class Finding:
+    """A warning: what was seen in the data, and what to do next."""
 
     kind: Kind
     seen: str
@@ -61,12 +61,12 @@ class Warning:  # noqa: A001 (the noun of this module; Python's own class is not
         return f"{self.seen} {self.advice}"
 
 
-def diagnose(samples: Samples) -> list[Warning]:
+def diagnose(samples: Samples) -> list[Finding]:
     """Return the warnings for one configuration of at least one sample, the most telling first.
 
     Throttling is drift too, and said alone.
     """
-    rules: list[Callable[[Samples], Warning | None]] = [
+    rules: list[Callable[[Samples], Finding | None]] = [
         _throttling,
         _drift,
         _other_process,
@@ -79,13 +79,12 @@ def diagnose(samples: Samples) -> list[Warning]:
     return [warning for warning in found if warning.kind is not Kind.DRIFT or Kind.THROTTLING not in kinds]
 
 
-def _throttling(samples: Samples) -> Warning | None:
+def _throttling(samples: Samples) -> Finding | None:
     """A step to a slower level that stays (Pettitt's test), in CPU time where there is one, which waiting leaves be.
 
     Where clocks were read, they must have fallen too, and a smaller step is enough.
     """
-    work = samples.times_ms if samples.cpu_ms is None else samples.cpu_ms
-    logs = np.log(chunk_medians(work, _CHUNKS)) if (work > 0).all() else np.zeros(1)
+    logs = chunk_medians(_work(samples), _CHUNKS)
     index, p = change_point(logs)
     if p > SIGNIFICANCE:
         return None
@@ -96,18 +95,26 @@ def _throttling(samples: Samples) -> Warning | None:
         return None
     if step < (THROTTLED if clocks is None else THROTTLED_WITH_CLOCK):
         return None
+    known = clocks is not None or samples.cpu_ms is not None
+    cause = "The device throttles" if known else "The device throttles, or another process came to work"
     seconds = (moment - samples.started_ms[0]) / 1000
     because = (
         ""
         if clocks is None
         else f" as the clock fell from {clocks[0] / 1e3:.0f} to {clocks[1] / 1e3:.0f} MHz"
     )
-    return Warning(
+    return Finding(
         Kind.THROTTLING,
         f"From {seconds:.0f} s on it ran {step:.0%} slower{because}.",
-        "The device throttles: let it cool down, out of its case and off the charger, or measure that on purpose with "
+        f"{cause}: let it cool down, out of its case and off the charger, or measure that on purpose with "
         "--sustained 5m.",
     )
+
+
+def _work(samples: Samples) -> Floats:
+    """Return the logarithms of the CPU times, or of the wall times where those are unknown or too short to have any."""
+    times = samples.cpu_ms
+    return np.log(samples.times_ms if times is None or not (times > 0).all() else times)
 
 
 def _clocks_around(samples: Samples, moment: float) -> tuple[float, float] | None:
@@ -119,7 +126,7 @@ def _clocks_around(samples: Samples, moment: float) -> tuple[float, float] | Non
     return (float(np.median(before)), float(np.median(after))) if len(before) and len(after) else None
 
 
-def _drift(samples: Samples) -> Warning | None:
+def _drift(samples: Samples) -> Finding | None:
     """A trend within the launches (regional Mann-Kendall, Hamed & Rao's variance), or from launch to launch."""
     logs = [np.log(chunk_medians(times, _CHUNKS)) for times in samples.by_launch(samples.times_ms)]
     clocks = [chunk_medians(started, _CHUNKS) for started in samples.by_launch(samples.started_ms)]
@@ -135,13 +142,13 @@ def _drift(samples: Samples) -> Warning | None:
     else:
         return None
     if change > 0:
-        advice = "It may be warming up: let the device cool down before the run, or see how far it goes with --sustained 5m."
+        advice = "The device may be getting warm: let it cool down first, or see how far it goes with --sustained 5m."
     else:
         advice = "It was not warmed up, or the clock was still rising: raise --warmup."
-    return Warning(Kind.DRIFT, f"Times drift by {math.expm1(change):+.0%} {where}.", advice)
+    return Finding(Kind.DRIFT, f"Times drift by {math.expm1(change):+.0%} {where}.", advice)
 
 
-def _other_process(samples: Samples) -> Warning | None:
+def _other_process(samples: Samples) -> Finding | None:
     """Time spent waiting for a core: wall time less CPU time, of one thread or shared by several.
 
     With several threads some waiting is their own (one waits for another): what all samples have in common, their
@@ -156,7 +163,7 @@ def _other_process(samples: Samples) -> Warning | None:
     if share < WAITING_SHARE:
         return None
     lost = float(samples.times_ms @ np.clip(waiting, 0, None) / samples.times_ms.sum())
-    return Warning(
+    return Finding(
         Kind.OTHER_PROCESS,
         f"In {share:.0%} of the inferences it waited for a core, {lost:.0%} of the whole time.",
         "Another process was at work: close apps, stop syncing and updates, or use fewer --threads than there are "
@@ -164,49 +171,41 @@ def _other_process(samples: Samples) -> Warning | None:
     )
 
 
-def _bimodal(samples: Samples) -> Warning | None:
-    """Two groups of times: Hartigan's dip with the effective sample size, split where Otsu's criterion is best.
+def _bimodal(samples: Samples) -> Finding | None:
+    """Two groups of times: Hartigan's dip with the effective sample size, split as by Otsu's criterion.
 
-    Otsu, IEEE Trans. Systems, Man and Cybernetics 9 (1979).
+    In CPU time where there is one, which another process leaves be. Otsu, IEEE Trans. Systems, Man and Cybernetics 9
+    (1979): the least variance within the groups.
     """
-    logs = np.log(samples.times_ms)
-    effective = sum(median_effective_size(launch) for launch in samples.by_launch(logs))
-    if math.sqrt(effective) * dip(logs) < CRITICAL_99:
+    work = _work(samples)
+    effective = sum(median_effective_size(launch) for launch in samples.by_launch(work))
+    if math.sqrt(effective) * dip(work) < CRITICAL_99:
         return None
-    cut = _otsu(logs)
-    slow = logs > cut
-    apart = math.expm1(float(np.median(logs[slow]) - np.median(logs[~slow])))
-    if min(slow.mean(), 1 - slow.mean()) < SMALLER_MODE or apart < MODES_APART:
+    ordered = np.sort(work)
+    slow = work >= ordered[split(ordered)]
+    fast_ms, slow_ms = (float(np.median(samples.times_ms[group])) for group in (~slow, slow))
+    if min(slow.mean(), 1 - slow.mean()) < SMALLER_MODE or slow_ms < fast_ms * (1 + MODES_APART):
         return None
     seen = (
-        f"Two groups of times: {1 - slow.mean():.0%} around {math.exp(np.median(logs[~slow])):.3g} ms and "
-        f"{slow.mean():.0%} around {math.exp(np.median(logs[slow])):.3g} ms"
+        f"Two groups of times: {1 - slow.mean():.0%} around {fast_ms:.3g} ms and {slow.mean():.0%} around "
+        f"{slow_ms:.3g} ms"
     )
     shares = np.array([group.mean() for group in samples.by_launch(slow.astype(np.float64))])
     if len(shares) > 1 and (np.abs(shares - 0.5) > 0.4).all():
-        return Warning(
+        return Finding(
             Kind.BIMODAL,
             f"{seen}, each launch in one of them.",
             "Some launches ran on another kind of core or were hit by something: pin the core with --affinity, and "
             "raise --launches.",
         )
-    return Warning(
+    return Finding(
         Kind.BIMODAL,
         f"{seen}, within launches.",
         "The work probably moves between fast and slow cores: pin it with --affinity.",
     )
 
 
-def _otsu(values: Floats) -> float:
-    """Return the cut that leaves the least variance within the two groups."""
-    ordered = np.sort(values)
-    below = np.arange(1, len(ordered))
-    sums = np.cumsum(ordered)[:-1]
-    between = (sums - below * ordered.mean()) ** 2 / (below * (len(ordered) - below))
-    return float(ordered[between.argmax()])
-
-
-def _outliers(samples: Samples) -> Warning | None:
+def _outliers(samples: Samples) -> Finding | None:
     """Single slow inferences: a modified z-score above 3.5 within their launch, and 5 % over its median."""
     share = float(
         np.mean(np.concatenate([_is_outlier(times) for times in samples.by_launch(samples.times_ms)]))
@@ -214,7 +213,7 @@ def _outliers(samples: Samples) -> Warning | None:
     if share < OUTLIER_SHARE:
         return None
     p99 = float(np.quantile(samples.times_ms, 0.99) / np.median(samples.times_ms))
-    return Warning(
+    return Finding(
         Kind.OUTLIERS,
         f"{share:.0%} of the samples are outliers; the slowest 1 % take {p99:.1f} times the median or more.",
         "Something interrupts the work now and then: close apps, switch on flight mode, and trust the median rather "
@@ -230,11 +229,11 @@ def _is_outlier(times: Floats) -> Floats:
     return np.asarray(far, np.float64)
 
 
-def _too_few(samples: Samples) -> Warning | None:
+def _too_few(samples: Samples) -> Finding | None:
     """An interval wider than 2 % on either side of the median, or fewer than 64 samples."""
     summary = summarize(samples)
     if summary.samples < MIN_SAMPLES:
-        return Warning(
+        return Finding(
             Kind.TOO_FEW,
             f"Only {summary.samples} samples.",
             f"Raise --runs to {MIN_SAMPLES} or more.",
@@ -248,7 +247,7 @@ def _too_few(samples: Samples) -> Warning | None:
         advice = "That is more than further launches can mend: find out what disturbs the device first."
     else:
         advice = f"About --launches {needed} would bring it to ±{WIDEST_INTERVAL:.0%}."
-    return Warning(
+    return Finding(
         Kind.TOO_FEW,
         f"The median is known to ±{summary.half_width:.1%} only, from {summary.samples} samples in "
         f"{summary.launches} {'launch' if summary.launches == 1 else 'launches'}.",

@@ -42,7 +42,11 @@ def _variance(values: Floats) -> float:
     if count < 8:
         return plain
     steps = np.arange(count, dtype=np.float64)
-    ranks = np.argsort(np.argsort(values - theil_sen(steps, values) * steps)).astype(np.float64)
+    residuals = values - theil_sen(steps, values) * steps
+    ordered = np.sort(residuals)
+    ranks = (np.searchsorted(ordered, residuals, "left") + np.searchsorted(ordered, residuals, "right")) / 2
+    if np.ptp(ranks) == 0:
+        return plain
     ranks -= ranks.mean()
     correction = 0.0
     for lag in range(1, count - 2):
@@ -62,18 +66,26 @@ def theil_sen(times: Floats, values: Floats) -> float:
 
 
 def change_point(values: Floats) -> tuple[int, float]:
-    """Return where a series most likely steps to another level, as the index after, and the p-value of no step.
+    """Return where a series steps to another level, as the index of the first value after, and the p-value of no step.
 
-    Pettitt, A non-parametric approach to the change-point problem, Applied Statistics 28 (1979).
+    Whether: Pettitt, A non-parametric approach to the change-point problem, Applied Statistics 28 (1979). Where: at
+    the least sum of squares around two means (Hinkley, Inference about the change-point, Biometrika 57, 1970), as the
+    largest rank statistic is misled by smaller steps on one side.
     """
     count = len(values)
     if count < 4:
         return 0, 1.0
     signs = np.sign(values[:, None] - values[None, :])
-    statistic = np.abs(np.cumsum(signs.sum(axis=1)))[:-1]
-    index = int(statistic.argmax())
-    p = 2 * math.exp(-6 * float(statistic[index]) ** 2 / (count**3 + count**2))
-    return index + 1, min(1.0, p)
+    statistic = float(np.abs(np.cumsum(signs.sum(axis=1))).max())
+    p = 2 * math.exp(-6 * statistic**2 / (count**3 + count**2))
+    return split(values), min(1.0, p)
+
+
+def split(values: Floats) -> int:
+    """Return where to cut an (N,) array, N > 1, for the least sum of squares around the means of its two parts."""
+    before = np.arange(1, len(values))
+    gap = np.cumsum(values - values.mean())[:-1]
+    return int((gap**2 / (before * (len(values) - before))).argmax()) + 1
 
 
 def segments(values: Floats, significance: float, shortest: int) -> list[slice]:
