@@ -64,5 +64,6 @@ def median_interval(values: Floats) -> Interval:
     (Hahn & Meeker, Statistical Intervals, 1991, section 5.2).
     """
     spread = _Z * 0.5 / math.sqrt(median_effective_size(values))
-    low, high = np.quantile(values, [max(0.0, 0.5 - spread), min(1.0, 0.5 + spread)])
+    low = np.quantile(values, max(0.0, 0.5 - spread), method="lower")
+    high = np.quantile(values, min(1.0, 0.5 + spread), method="higher")
     return Interval(float(low), float(high))
