@@ -62,12 +62,24 @@ def read_run(path: Path) -> Run:
 
 
 def _check(document: Mapping[str, Any]) -> None:
-    """Touch everything that the reports rely on."""
+    """Touch everything that the reports and comparisons rely on."""
     str(document["context"]["device"]["label"])
+    _ = document["parameters"]["timed"]
     for entry in document["benchmarks"]:
         _ = entry["model"], entry["precision"], entry["threads"], entry["size_bytes"], entry["accuracy"]
-        if not all(isinstance(value, (int, float)) for value in entry["times_ms"]):
-            raise TypeError("times_ms")
+        for launch in entry["launches"]:
+            _check_numbers("launches", [launch["load_ms"], launch["first_ms"]])
+        for key in ("times_ms", "started_ms", "launch", "round", "cpu_ms"):
+            if key == "cpu_ms" and key not in entry:
+                continue
+            _check_numbers(key, entry[key])
+            if len(entry[key]) != len(entry["times_ms"]):
+                raise TypeError(f"{key} and times_ms differ in length")
+
+
+def _check_numbers(key: str, values: Sequence[Any]) -> None:
+    if not all(isinstance(value, (int, float)) for value in values):
+        raise TypeError(key)
 
 
 def default_path(models: Sequence[str], now: datetime.datetime) -> Path:

@@ -69,3 +69,16 @@ def integers(_context: click.Context, _option: click.Parameter, value: str) -> t
     if not all(part.isdigit() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"{value!r} is not a list of positive numbers")
     return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def percentage(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Read 5% or 5 as 0.05 (a click callback)."""
+    if value is None:
+        return None
+    try:
+        number = float(value.removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1000:
+        raise click.BadParameter(f"{value!r} is not a percentage such as 5%")
+    return number / 100

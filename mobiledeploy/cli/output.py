@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from mobiledeploy.benchmark import Run
 
 
-def print_runs(runs: Sequence[Run], form: str) -> None:
+def print_runs(runs: Sequence[Run], form: str, *, details: bool = False) -> None:
     """Print runs as one table on stdout; what a reader must know beside it follows it, or goes to stderr."""
     from mobiledeploy.report.formats import render
-    from mobiledeploy.report.run_table import footnotes, run_table
+    from mobiledeploy.report.run_notes import footnotes
+    from mobiledeploy.report.run_table import run_table
 
-    columns, rows = run_table(runs)
+    columns, rows = run_table(runs, details=details)
     document = [dict(run.document) for run in runs]
     click.echo(render(columns, rows, form, document=document[0] if len(document) == 1 else document))
     if form in ("table", "markdown"):

@@ -5,68 +5,137 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from mobiledeploy.benchmark.record import Run
 from mobiledeploy.report.bundle_table import Table
 from mobiledeploy.report.units import megabytes, milliseconds
+from mobiledeploy.statistics import (
+    Samples,
+    Summary,
+    cold_figures,
+    paced_figures,
+    summarize,
+    sustained_figures,
+    upstream_figures,
+)
+
+# Shown with `details` only.
+_DETAILS = [
+    "p99 (ms)",
+    "MAD (ms)",
+    "samples",
+    "effective",
+    "launches",
+    "process start (ms)",
+    "load (ms)",
+    "first (ms)",
+    "4 loops min/max/avg (ms)",
+]
+# Of runs in another mode than steady; shown where a row has one.
+_OF_A_MODE = ["steady speed kept", "throttled after (s)", "deadlines missed", "vs back to back"]
 
 
-def run_table(runs: Sequence[Run]) -> Table:
+def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
-    `time` is the median, `p90` the 90th percentile of the samples. They are empty where the device was emulated,
-    as those timings are no latencies. The columns device, threads and mask IoU are left out where they would say
-    nothing.
+    `time` is the median, beside it its 95 % interval, and `p90` the 90th percentile of the samples. They are empty
+    where the device was emulated, as those timings are no latencies. The columns device, threads, mode and mask IoU
+    are left out where they would say nothing. `details` adds the other figures of docs/statistics.md.
     """
-    rows = [_row(run, entry) for run in runs for entry in run.benchmarks]
-    columns = ["model", "precision", "model size (M)", "time (ms)", "p90 (ms)"]
-    if len({row["threads"] for row in rows}) > 1:
-        columns.insert(2, "threads")
-    if len({row["device"] for row in rows}) > 1:
-        columns.insert(0, "device")
-    if any("mask IoU vs fp32" in row for row in rows):
-        columns.append("mask IoU vs fp32")
-    else:
-        columns.append("max error vs fp32")
-    return columns, rows
+    rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
+    columns = [name for name in ("device", "model", "precision", "threads", "mode") if _tells(rows, name)]
+    columns += ["model size (M)", "time (ms)", "95 % interval (ms)", "p90 (ms)"]
+    columns += [name for name in _OF_A_MODE if any(name in row for row in rows)]
+    columns += _DETAILS if details else []
+    masked = any("mask IoU vs fp32" in row for row in rows)
+    return [*columns, "mask IoU vs fp32" if masked else "max error vs fp32"], rows
 
 
-def _row(run: Run, entry: Mapping[str, Any]) -> dict[str, object]:
+def _tells(rows: Sequence[Mapping[str, object]], column: str) -> bool:
+    return column in ("model", "precision") or len({row[column] for row in rows}) > 1
+
+
+def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, object]:
     accuracy = entry["accuracy"]
     row: dict[str, object] = {
         "device": run.device_label,
         "model": entry["model"],
         "precision": entry["precision"],
         "threads": entry["threads"],
+        "mode": mode(run),
         "model size (M)": megabytes(entry["size_bytes"]),
         "max error vs fp32": f"{max(figures['max_abs'] for figures in accuracy['outputs'].values()):.1e}",
     }
-    if entry["times_ms"]:
-        median, p90 = np.percentile(entry["times_ms"], [50, 90])
-        row |= {"time (ms)": milliseconds(median), "p90 (ms)": milliseconds(p90)}
     if "mask_iou" in accuracy:
         row["mask IoU vs fp32"] = f"{accuracy['mask_iou']:.4f}"
+    if entry["times_ms"]:
+        samples = Samples.from_entry(entry)
+        summary = summarize(samples)
+        row |= _headline(summary) | _details(samples, summary, entry["launches"])
+        row |= _of_mode(run, entry, samples, runs)
     return row
 
 
-def footnotes(runs: Sequence[Run]) -> list[str]:
-    """Return what a reader must know beside the table: the device, how it was measured, what does not count."""
-    return list(dict.fromkeys(note for run in runs for note in _notes(run)))
+def mode(run: Run) -> str:
+    """Return how a run was measured: steady, sustained or paced."""
+    return str(run.document["parameters"].get("mode", "steady"))
 
 
-def _notes(run: Run) -> list[str]:
-    parameters, device = run.document["parameters"], run.document["context"]["device"]
-    notes = []
-    if parameters["timed"]:
-        samples = min((len(entry["times_ms"]) for entry in run.benchmarks), default=0)
-        notes.append(
-            f"{run.device_label}, CPU. Time: median of at least {samples} inferences, wall, interleaved."
-        )
-    else:
-        notes.append(f"{run.device_label}. Emulated: sizes and accuracy only, its timings are no latencies.")
-    if device["kind"] == "virtual" and parameters["timed"]:
-        notes.append("A virtual phone: the timings are this computer's, not a phone's.")
-    if any(entry["accuracy"]["samples"]["source"] == "noise" for entry in run.benchmarks):
-        notes.append("No calibration pictures: the inputs are noise, and the accuracy says little.")
-    return notes
+def _headline(summary: Summary) -> dict[str, object]:
+    interval = summary.interval_ms
+    return {
+        "time (ms)": milliseconds(summary.median_ms),
+        "95 % interval (ms)": f"{milliseconds(interval.low)}–{milliseconds(interval.high)}",
+        "p90 (ms)": milliseconds(summary.p90_ms),
+    }
+
+
+def _details(samples: Samples, summary: Summary, launches: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    upstream = upstream_figures(samples)
+    row: dict[str, object] = {
+        "MAD (ms)": milliseconds(summary.mad_ms),
+        "samples": summary.samples,
+        "effective": round(summary.effective),
+        "launches": summary.launches,
+        "4 loops min/max/avg (ms)": " / ".join(
+            milliseconds(value) for value in (upstream.min_ms, upstream.max_ms, upstream.average_ms)
+        ),
+    }
+    if summary.p99_ms is not None:
+        row["p99 (ms)"] = milliseconds(summary.p99_ms)
+    if launches:
+        cold = cold_figures(launches)
+        row |= {"load (ms)": milliseconds(cold.load_ms), "first (ms)": milliseconds(cold.first_ms)}
+        if cold.process_ms is not None:
+            row["process start (ms)"] = milliseconds(cold.process_ms)
+    return row
+
+
+def _of_mode(run: Run, entry: Mapping[str, Any], samples: Samples, runs: Sequence[Run]) -> dict[str, object]:
+    """Return the figures that only a sustained or paced run has, beside its steady run where that is given too."""
+    if mode(run) == "sustained":
+        steady = _steady_beside(run, entry, runs)
+        sustained = sustained_figures(samples, summarize(steady).median_ms if steady else None)
+        after = sustained.throttled_after_s
+        return {
+            "steady speed kept": f"{sustained.kept:.0%}",
+            "throttled after (s)": "never" if after is None else f"{after:.0f}",
+        }
+    if mode(run) == "paced":
+        pace = run.document["parameters"]["pace_hz"]
+        paced = paced_figures(samples, pace, _steady_beside(run, entry, runs))
+        row: dict[str, object] = {"deadlines missed": f"{paced.missed:.1%}"}
+        return row | ({"vs back to back": f"{paced.gap.ratio:.2f}"} if paced.gap else {})
+    return {}
+
+
+def _steady_beside(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> Samples | None:
+    """Return the same configuration's samples in a steady run of the same device, if one is given."""
+
+    def identity(run: Run, entry: Mapping[str, Any]) -> tuple[object, ...]:
+        return run.device_label, entry["model"], entry["precision"], entry["threads"], entry.get("affinity")
+
+    for other in runs:
+        for candidate in other.benchmarks if mode(other) == "steady" else ():
+            if identity(other, candidate) == identity(run, entry) and candidate["times_ms"]:
+                return Samples.from_entry(candidate)
+    return None

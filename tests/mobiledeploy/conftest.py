@@ -123,26 +123,64 @@ def accuracy() -> dict:
 
 @pytest.fixture
 def make_run(accuracy: dict):
-    """Make a run as if from a phone: positional arguments are changes to its entries, one a configuration."""
+    """Make a run as if from a phone: positional arguments are changes to its entries, one a configuration.
+
+    Without other `launch` and `round`, all of an entry's `times_ms` are of one launch, one a round, 10 ms apart.
+    `parameters` and `context` add to the document's.
+    """
     from mobiledeploy.benchmark import Run
 
-    entry = {
+    base = {
         "model": "tiny",
         "precision": "fp32",
         "threads": 1,
         "size_bytes": 3_342_181,
         "times_ms": [4.0, 1.0, 2.0, 3.0, 5.0],
         "accuracy": accuracy | {"mask_iou": 0.99994},
+        "affinity": {"requested": None, "obtained": "ff"},
+        "options": {"fp16": False},
     }
 
-    def make(*entries: dict, label: str = "Pixel 8", kind: str = "usb", timed: bool = True) -> Run:
+    def entry(changes: dict) -> dict:
+        made = base | changes
+        count = len(made["times_ms"])
+        launch = made.setdefault("launch", [0] * count)
+        made.setdefault("round", list(range(count)))
+        made.setdefault("started_ms", [10.0 * index for index in range(count)])
+        made.setdefault(
+            "launches",
+            [
+                {
+                    "load_ms": 12.0 + number,
+                    "first_ms": 7.0,
+                    "process_ms": 30.0,
+                    "warmup_ms": [6.0],
+                    "position": 0,
+                }
+                for number in range(len(set(launch)))
+            ],
+        )
+        return made
+
+    def make(
+        *entries: dict,
+        label: str = "Pixel 8",
+        kind: str = "usb",
+        timed: bool = True,
+        parameters: dict | None = None,
+        context: dict | None = None,
+    ) -> Run:
         return Run(
             {
-                "schema": 1,
+                "schema": 2,
                 "kind": "run",
-                "context": {"device": {"label": label, "kind": kind}},
-                "parameters": {"timed": timed},
-                "benchmarks": [entry | changes for changes in entries or [{}]],
+                "context": {
+                    "device": {"label": label, "kind": kind, "model": label},
+                    "binary": {"sha256": "1" * 64, "ncnn": "1.0.20261020", "abi": "arm64-v8a"},
+                    **(context or {}),
+                },
+                "parameters": {"timed": timed, "mode": "steady", **(parameters or {})},
+                "benchmarks": [entry(changes) for changes in entries or [{}]],
             }
         )
 

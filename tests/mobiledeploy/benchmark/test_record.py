@@ -23,8 +23,9 @@ def test_a_run_reads_back_as_it_was_written(make_run, tmp_path: Path) -> None:
         ("", "not JSON"),
         ("[]", "not a run"),
         ('{"kind": "run", "schema": 99}', "schema 99"),
-        ('{"kind": "run", "schema": 1}', "damaged"),
-        ('{"kind": "run", "schema": 1, "benchmarks": 3, "context": {"device": {"label": "x"}}}', "damaged"),
+        ('{"kind": "run", "schema": 1}', "schema 1; this version reads 2"),
+        ('{"kind": "run", "schema": 2}', "damaged"),
+        ('{"kind": "run", "schema": 2, "benchmarks": 3, "context": {"device": {"label": "x"}}}', "damaged"),
     ],
 )
 def test_what_is_no_run(tmp_path: Path, text: str, message: str) -> None:
@@ -33,8 +34,21 @@ def test_what_is_no_run(tmp_path: Path, text: str, message: str) -> None:
         read_run(tmp_path / "run.json")
 
 
-def test_times_that_are_no_numbers(make_run, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(json.dumps(make_run({"times_ms": ["fast"]}).document))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"times_ms": ["fast"]},
+        {"started_ms": [0.0]},
+        {"launch": [0, 0, 0, 0, 0, 0]},
+        {"round": None},
+        {"cpu_ms": [1.0]},
+        {"launches": [{"load_ms": 1.0}]},
+        {"launches": [{"load_ms": "long", "first_ms": 1.0}]},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_samples_that_do_not_fit_together(make_run, tmp_path: Path, changes: dict) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(make_run(changes).document))
     with pytest.raises(UsageError, match="damaged"):
         read_run(tmp_path / "run.json")
 

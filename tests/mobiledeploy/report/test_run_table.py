@@ -1,19 +1,47 @@
 from __future__ import annotations
 
-import pytest
+import numpy as np
 
-from mobiledeploy.report.run_table import footnotes, run_table
+from mobiledeploy.report.run_table import run_table
 
 
 def test_a_row_by_hand(make_run) -> None:
     columns, rows = run_table([make_run({})])
-    assert columns == ["model", "precision", "model size (M)", "time (ms)", "p90 (ms)", "mask IoU vs fp32"]
-    assert [rows[0][column] for column in columns] == ["tiny", "fp32", "3.34", "3.00", "4.60", "0.9999"]
+    assert columns == [
+        "model",
+        "precision",
+        "model size (M)",
+        "time (ms)",
+        "95 % interval (ms)",
+        "p90 (ms)",
+        "mask IoU vs fp32",
+    ]
+    assert [rows[0][column] for column in columns] == [
+        "tiny", "fp32", "3.34", "3.00", "1.00–5.00", "4.60", "0.9999",
+    ]  # fmt: skip
+
+
+def test_details_by_hand(make_run) -> None:
+    columns, rows = run_table([make_run({})], details=True)
+    expected = {
+        "p99 (ms)": None,
+        "MAD (ms)": "1.00",
+        "samples": 5,
+        "effective": 5,
+        "launches": 1,
+        "process start (ms)": "30.0",
+        "load (ms)": "12.0",
+        "first (ms)": "7.00",
+        "4 loops min/max/avg (ms)": "1.00 / 4.00 / 2.50",
+    }
+    assert set(expected) <= set(columns)
+    assert {column: rows[0].get(column) for column in expected} == expected
 
 
 def test_columns_that_say_nothing_are_left_out(make_run) -> None:
     assert "threads" in run_table([make_run({}, {"threads": 2})])[0]
     assert "device" in run_table([make_run({}), make_run({}, label="Galaxy S8+")])[0]
+    assert "mode" in run_table([make_run({}), make_run({}, parameters={"mode": "sustained"})])[0]
 
 
 def test_without_a_mask_the_error_is_shown(make_run, accuracy) -> None:
@@ -24,15 +52,27 @@ def test_without_a_mask_the_error_is_shown(make_run, accuracy) -> None:
 
 def test_emulated_runs_have_no_times(make_run) -> None:
     run = make_run({"times_ms": []}, kind="virtual", timed=False)
-    assert "time (ms)" not in run_table([run])[1][0]
-    assert "no latencies" in " ".join(footnotes([run]))
+    assert "time (ms)" not in run_table([run], details=True)[1][0]
 
 
-@pytest.mark.parametrize(("kind", "said"), [("virtual", True), ("usb", False)])
-def test_a_virtual_phone_is_called_one(make_run, kind: str, said: bool) -> None:
-    assert ("this computer's" in " ".join(footnotes([make_run({}, kind=kind)]))) is said
+def test_a_paced_run_beside_its_steady_one(make_run) -> None:
+    steady = make_run({"times_ms": [10.0] * 6})
+    paced = make_run(
+        {"times_ms": [20.0, 20.0, 20.0, 35.0], "started_ms": [0.0, 33.3, 66.7, 100.0]},
+        parameters={"mode": "paced", "pace_hz": 30},
+    )
+    columns, rows = run_table([paced, steady])
+    assert {"deadlines missed", "vs back to back"} <= set(columns)
+    assert (rows[0]["deadlines missed"], rows[0]["vs back to back"]) == ("25.0%", "2.00")
+    assert "vs back to back" not in run_table([paced])[0]
 
 
-def test_noise_is_called_noise(make_run, accuracy) -> None:
-    noise = accuracy | {"samples": {"source": "noise", "count": 4}}
-    assert "noise" in " ".join(footnotes([make_run({"accuracy": noise})]))
+def test_a_sustained_run(make_run) -> None:
+    factor = np.repeat([10.0, 12.5], 300)
+    times = factor + np.random.default_rng(0).normal(0, 0.1, 600)
+    run = make_run(
+        {"times_ms": times.tolist(), "started_ms": (np.arange(600) * 100.0).tolist()},
+        parameters={"mode": "sustained"},
+    )
+    _, rows = run_table([run])
+    assert (rows[0]["steady speed kept"], rows[0]["throttled after (s)"]) == ("80%", "30")

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobiledeploy.benchmark import Run, write_run
+from mobiledeploy.compare import Source, compare, row_names
+from mobiledeploy.errors import UsageError
+from mobiledeploy.statistics import Verdict
+
+
+def times(factor: float = 1.0, seed: int = 0, launches: int = 6, count: int = 20) -> dict:
+    generator = np.random.default_rng(seed)
+    level = np.repeat(generator.normal(0, 0.005, launches), count)
+    values = factor * 10 * np.exp(level + np.abs(generator.normal(0, 0.01, launches * count)))
+    return {
+        "times_ms": values.tolist(),
+        "launch": np.repeat(np.arange(launches), count).tolist(),
+        "round": np.tile(np.arange(count), launches).tolist(),
+    }
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(name: str, run: Run) -> Source:
+        write_run(run, tmp_path / name)
+        return Source(tmp_path / name)
+
+    return write
+
+
+def test_rows_of_two_runs(make_run, write) -> None:
+    a = write("a.json", make_run(times(seed=1), {"precision": "int8", **times(0.7, seed=2)}))
+    b = write("b.json", make_run({"precision": "int8", **times(0.77, seed=3)}, times(seed=4)))
+    found = compare(a, b, margin=0.02)
+    assert [(row.a, row.b, row.verdict) for row in found.rows] == [
+        ("fp32-1t", "fp32-1t", Verdict.SAME),
+        ("int8-1t", "int8-1t", Verdict.SLOWER),
+    ]
+    assert not found.rows[0].ratio.paired
+    assert found.rows[1].b_ms / found.rows[1].a_ms == pytest.approx(1.1, rel=0.02)
+    assert [row.a for row in found.regressions(0.05)] == ["int8-1t"]
+    assert found.regressions(0.12) == []
+    assert "not interleaved" in " ".join(found.notes)
+
+
+def test_two_rows_of_one_run_are_paired(make_run, write) -> None:
+    run = write("r.json", make_run(times(seed=1), {"precision": "int8", **times(0.7, seed=1)}))
+    found = compare(Source(run.path, "fp32-1t"), Source(run.path, "int8-1t"), margin=0.02)
+    (row,) = found.rows
+    assert row.ratio.paired
+    assert row.verdict is Verdict.FASTER
+    assert row.ratio.ratio == pytest.approx(0.7)
+    assert found.notes == ()
+    assert found.to_json()["rows"][0]["verdict"] == "faster"
+
+
+def test_rows_of_different_models_are_not_paired(make_run, write) -> None:
+    """Each model has launches of its own, whose numbers mean nothing to the other's."""
+    run = write("r.json", make_run(times(seed=1), {"model": "other", **times(seed=2)}))
+    found = compare(Source(run.path, "tiny/fp32-1t"), Source(run.path, "other/fp32-1t"), margin=0.02)
+    assert not found.rows[0].ratio.paired
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"label": "Galaxy S8"}, "device Pixel 8 and Galaxy S8"),
+        ({"context": {"power": "charging"}}, "power unknown and charging"),
+        ({"parameters": {"mode": "paced", "pace_hz": 30}}, "mode steady and paced"),
+        ({"context": {"binary": {"sha256": "1" * 64, "ncnn": "1.0.1", "abi": "arm64-v8a"}}}, "ncnn 1.0.2026"),
+        ({"affinity": {"requested": None, "obtained": "f0"}}, "affinity"),
+    ],
+    ids=["device", "power", "mode", "ncnn", "affinity"],
+)
+def test_runs_that_differ_in_what_matters(make_run, write, changes: dict, said: str) -> None:
+    entry = times(seed=2) | {key: changes[key] for key in changes if key == "affinity"}
+    a = write("a.json", make_run(times(seed=1)))
+    b = write("b.json", make_run(entry, **{key: changes[key] for key in changes if key != "affinity"}))
+    with pytest.raises(UsageError, match=said) as caught:
+        compare(a, b, margin=0.02)
+    assert "--ignore-context" in caught.value.hint
+    assert f"Differs: {said}" in " ".join(compare(a, b, margin=0.02, ignore_context=True).notes)
+
+
+def test_what_differs_and_does_not_matter_is_told(make_run, write) -> None:
+    a = write("a.json", make_run(times(seed=1), parameters={"seed": 1}))
+    b = write("b.json", make_run(times(seed=2), parameters={"seed": 7}))
+    assert "Differs: seed 1 and 7." in compare(a, b, margin=0.02).notes
+
+
+def test_rows_that_only_one_has(make_run, write) -> None:
+    a = write("a.json", make_run(times(), {"threads": 2, **times()}))
+    b = write("b.json", make_run(times(), {"options": {"fp16": True}, **times()}))
+    notes = compare(a, b, margin=0.02).notes
+    assert "Only in A: fp32-2t." in notes
+    assert "Only in B: fp32-1t.2." in notes
+    with pytest.raises(UsageError, match="no row"):
+        compare(a, write("c.json", make_run({"model": "other", **times()})), margin=0.02)
+
+
+def test_inconclusive_says_what_would_settle_it(make_run, write) -> None:
+    one = times(launches=1)
+    found = compare(write("a.json", make_run(one)), write("b.json", make_run(one)), margin=0.02)
+    assert found.rows[0].verdict is Verdict.INCONCLUSIVE
+    assert "raise --launches" in found.notes[-1]
+    tight = compare(
+        Source.parse(str(write("c.json", make_run(times())).path)),
+        write("d.json", make_run(times(1.015))),
+        margin=0.002,
+    )
+    assert tight.rows[0].verdict is Verdict.SLOWER
+    few = compare(
+        write("e.json", make_run(times(seed=5))), write("f.json", make_run(times(seed=6))), margin=0.002
+    )
+    assert few.rows[0].verdict is Verdict.INCONCLUSIVE
+    assert "would settle it" in few.notes[-1] or "too much noise" in few.notes[-1]
+
+
+def test_requests_that_can_not_be_met(make_run, write, tmp_path: Path) -> None:
+    run = write("a.json", make_run(times(), {"precision": "int8", **times()}))
+    with pytest.raises(UsageError, match="both runs, or of neither"):
+        compare(Source(run.path, "fp32-1t"), run, margin=0.02)
+    with pytest.raises(UsageError, match="both A and B") as caught:
+        compare(run, run, margin=0.02)
+    assert "fp32-1t, int8-1t" in caught.value.hint
+    with pytest.raises(UsageError, match="no row 'fp64-1t'"):
+        compare(Source(run.path, "fp64-1t"), Source(run.path, "int8-1t"), margin=0.02)
+    emulated = write("e.json", make_run({"times_ms": []}, timed=False))
+    with pytest.raises(UsageError, match="no timings"):
+        compare(run, emulated, margin=0.02)
+
+
+def test_names_of_rows(make_run) -> None:
+    assert row_names(make_run({}, {}, {"threads": 4}).benchmarks) == ["fp32-1t", "fp32-1t.2", "fp32-4t"]
+    assert row_names(make_run({}, {"model": "b"}).benchmarks) == ["tiny/fp32-1t", "b/fp32-1t"]
+
+
+def test_a_source_is_a_file_or_a_file_with_a_row(tmp_path: Path) -> None:
+    odd = tmp_path / "a:b.json"
+    odd.write_text("")
+    assert Source.parse(str(odd)) == Source(odd)
+    assert Source.parse(f"{odd}:m/fp32-1t") == Source(odd, "m/fp32-1t")
+    assert Source.parse("x.json") == Source(Path("x.json"))
