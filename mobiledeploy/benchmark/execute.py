@@ -16,7 +16,7 @@ from android_bench import Binary, BuildError, BuildStep, build_binary, missing_l
 from mobiledeploy.benchmark.accuracy import Judge
 from mobiledeploy.benchmark.plan import Configuration, Plan, RemoteFiles, command_line
 from mobiledeploy.benchmark.record import SCHEMA, Run
-from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
+from mobiledeploy.bundle import MANIFEST, Bundle, Tensor, file_hash
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import Completed, Device
 from mobiledeploy.errors import DeviceRunError
@@ -88,7 +88,7 @@ def _run_bundle(
     with device.scratch() as folder:
         argv = command_line(files, configurations, outputs, method, folder)
         progress(f"running {bundle.name}", 0, 0)
-        report = _report(device.run(argv, timeout_s=plan.timeout_s))
+        report = read_report(device.run(argv, timeout_s=plan.timeout_s))
         progress(f"comparing the outputs of {bundle.name}", 0, 0)
         entries = [
             {
@@ -125,7 +125,7 @@ def _push(
     )
 
 
-def _report(completed: Completed) -> dict[str, Any]:
+def read_report(completed: Completed) -> dict[str, Any]:
     """Read the binary's JSON; DeviceRunError where it failed or wrote something else."""
     tail = completed.stderr.decode("utf-8", "replace").strip()[-2000:]
     if completed.exit_code != 0:
@@ -146,16 +146,18 @@ def _report(completed: Completed) -> dict[str, Any]:
 
 
 def _pull(bundle: Bundle, device: Device, folder: str, measured: Mapping[str, Any]) -> dict[str, FloatArray]:
-    """Fetch the dumped outputs of a configuration: (N, ...) in the ONNX shape, by output name."""
+    """Fetch the dumped outputs of a configuration by output name."""
+    return {tensor.name: pull_output(tensor, device, folder, measured) for tensor in bundle.outputs}
+
+
+def pull_output(tensor: Tensor, device: Device, folder: str, measured: Mapping[str, Any]) -> FloatArray:
+    """Fetch one dumped output of a configuration from the dump folder: (N, ...) in the ONNX shape."""
     names = {entry["name"]: PurePosixPath(entry["file"]).name for entry in measured["outputs"]}
-    outputs = {}
     with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
-        for tensor in bundle.outputs:
-            local = Path(temporary, "output.npy")
-            device.pull(f"{folder}/{names[tensor.blob]}", local)
-            array = np.load(local, allow_pickle=False)
-            outputs[tensor.name] = array.reshape(len(array), *tensor.shape[1:])
-    return outputs
+        local = Path(temporary, "output.npy")
+        device.pull(f"{folder}/{names[tensor.blob]}", local)
+        array: FloatArray = np.load(local, allow_pickle=False)
+    return array.reshape(len(array), *tensor.shape[1:])
 
 
 def _entry(bundle: Bundle, configuration: Configuration, measured: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "convert": "Turn a checkpoint or an ONNX file into a bundle of ncnn models.",
     "benchmark": "Run bundles on a device and record latency, size and accuracy.",
     "report": "Print recorded runs as a table, Markdown, CSV or JSON.",
+    "portrait": "Keep the person in colour in photos and videos, and change the background.",
     "devices": "List devices and their facts, or clean what was pushed to them.",
     "phone": "Run a virtual phone: this computer as an ADB device on loopback.",
     "demo": "Do the whole job on the shipped network: convert, push, run, report.",
