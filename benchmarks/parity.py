@@ -78,7 +78,7 @@ def main() -> None:
             fp32 = bundle.variant("fp32").size_bytes
             for variant in bundle.variants.values():
                 error = max(figures["max_abs"] for figures in variant.parity["outputs"].values())
-                iou = f"{variant.parity['mask_iou']:.4f}" if bundle.mask else ""
+                iou = f"{variant.parity['mask_iou']:.4f}" if name in given else ""
                 cells = [
                     name,
                     "trained" if name in given else "random",

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.errors import UsageError
+from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing
 
 SCHEMA = 1
@@ -61,6 +62,7 @@ class Bundle:
     outputs: tuple[Tensor, ...]
     variants: Mapping[str, Variant]
     preprocessing: Preprocessing | None
+    matte: Matte | None
 
     @property
     def name(self) -> str:
@@ -69,9 +71,8 @@ class Bundle:
 
     @property
     def mask(self) -> str | None:
-        """The output from which a mask is made (values above 0.5 are the subject), if the network has one."""
-        value = self.manifest.get("mask")
-        return None if value is None else str(value)
+        """The output from which a mask is made, if the network has one; `matte` says how."""
+        return self.matte.output if self.matte else None
 
     @property
     def onnx(self) -> Path:
@@ -139,6 +140,7 @@ def _parse(path: Path, manifest: Mapping[str, Any]) -> Bundle:
         for precision, entry in manifest["variants"].items()
     }
     preprocessing = manifest.get("preprocessing")
+    mask = manifest.get("mask")
     return Bundle(
         path=path,
         manifest=manifest,
@@ -146,6 +148,8 @@ def _parse(path: Path, manifest: Mapping[str, Any]) -> Bundle:
         outputs=_tensors(manifest["outputs"]),
         variants=variants,
         preprocessing=Preprocessing.from_json(preprocessing) if preprocessing else None,
+        # Manifests from before there were activations lack the key: their masks are alphas.
+        matte=Matte(mask, manifest.get("mask_activation") or "none") if mask else None,
     )
 
 

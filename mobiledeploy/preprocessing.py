@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,12 +176,21 @@ def read_image(path: Path) -> UInt8Array:
     Raises:
         UsageError: the file is missing, damaged, too large to be a picture, or of floating point numbers.
     """
+    with open_image(path) as image:
+        return np.asarray(upright_rgb(image))
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open a picture file with pillow; whatever fails in the block is a UsageError that names the file."""
     try:
         with warnings.catch_warnings():
             # pillow warns from 89 megapixels on and refuses from 179: phones make the former.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+                yield image
+    except UsageError:
+        raise
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
@@ -191,8 +201,8 @@ def read_image(path: Path) -> UInt8Array:
         raise UsageError(f"{path}: can't be read as a picture: {error}") from error
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the pictures and .npy files in `folder` in natural order (p2 before p10).
+def list_images(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """Return the pictures and .npy files in `folder`, or those of other suffixes, in natural order (p2 before p10).
 
     `NAME_alpha.png` (the mattes beside portraits) and hidden files are left out.
 
@@ -204,14 +214,19 @@ def list_images(folder: Path) -> list[Path]:
     files = [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in suffixes
         and not path.name.startswith(".")
         and not path.name.lower().endswith("_alpha.png")
         and path.is_file()
     ]
     if not files:
-        raise UsageError(f"{folder}: no pictures there", hint=f"Files that count: {', '.join(SUFFIXES)}.")
+        raise UsageError(f"{folder}: no pictures there", hint=f"Files that count: {', '.join(suffixes)}.")
     return sorted(files, key=lambda path: (_natural(path.name), path.name))
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Return an opened picture as `read_image` has it; ValueError for floating point pixels."""
+    return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

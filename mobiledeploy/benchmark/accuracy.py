@@ -34,7 +34,7 @@ class Judge:
         host = self._host_outputs(precision)
         return {
             "samples": {**self.bundle.manifest["samples"], "count": len(next(iter(self.samples.values())))},
-            **parity(outputs, self.reference, self.bundle.mask),
+            **parity(outputs, self.reference, self.bundle.matte),
             "host_max_abs": {name: max_abs(outputs[name], host[name]) for name in host},
         }
 

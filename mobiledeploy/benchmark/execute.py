@@ -6,17 +6,15 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import mobiledeploy
 from android_bench import Binary, BuildError, BuildStep, build_binary, missing_layers
 from mobiledeploy.benchmark.accuracy import Judge
 from mobiledeploy.benchmark.entries import make_entry
+from mobiledeploy.benchmark.inference import pull_outputs
 from mobiledeploy.benchmark.journal import Journal
 from mobiledeploy.benchmark.launch import run_launch
 from mobiledeploy.benchmark.partial import Launch, PartialRun
@@ -27,7 +25,6 @@ from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.device.lock import device_lock
 from mobiledeploy.errors import DeviceRunError
-from mobiledeploy.preprocessing import FloatArray
 
 Progress = Callable[[str, int, int], None]
 
@@ -139,13 +136,21 @@ class _Execution:
                 progress=lambda done, total: self.progress(f"pushing {file.name}", done, total),
             )
 
-        local: dict[str, Path] = {}
-        for configuration in self.configurations:
-            variant = configuration.bundle.variant(configuration.precision)
-            for file in (variant.param, variant.bin, *configuration.bundle.samples().values()):
-                local[str(file)] = file
-        binary = store(self.binary.path, executable=True)
-        return RemoteFiles(binary, {name: store(file) for name, file in local.items()})
+        bundles = {configuration.bundle.path: configuration.bundle for configuration in self.configurations}
+        variants = {
+            (configuration.bundle.path, configuration.precision): configuration.bundle.variant(
+                configuration.precision
+            )
+            for configuration in self.configurations
+        }
+        return RemoteFiles(
+            binary=store(self.binary.path, executable=True),
+            inputs={
+                path: {tensor.blob: store(bundle.samples()[tensor.name]) for tensor in bundle.inputs}
+                for path, bundle in bundles.items()
+            },
+            variants={key: (store(variant.param), store(variant.bin)) for key, variant in variants.items()},
+        )
 
     def _launch(self, number: int, launches: int, files: RemoteFiles, partial: PartialRun) -> None:
         """Run the binary once; the first launch also brings the outputs."""
@@ -189,21 +194,9 @@ class _Execution:
             self.progress(f"comparing the outputs of {bundle.name}", place, len(order))
             if bundle.path not in judges:
                 judges[bundle.path] = Judge(bundle)
-            outputs = self._pull(bundle, folder, journal.loaded[place])
+            outputs = pull_outputs(bundle.outputs, self.device, folder, journal.loaded[place])
             found[str(index)] = judges[bundle.path].figures(configuration.precision, outputs)
         return found
-
-    def _pull(self, bundle: Bundle, folder: str, loaded: Mapping[str, Any]) -> dict[str, FloatArray]:
-        """Fetch the dumped outputs of a configuration: (N, ...) in the ONNX shape, by output name."""
-        names = {entry["name"]: PurePosixPath(entry["file"]).name for entry in loaded["outputs"]}
-        outputs = {}
-        with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
-            for tensor in bundle.outputs:
-                local = Path(temporary, "output.npy")
-                self.device.pull(f"{folder}/{names[tensor.blob]}", local)
-                array = np.load(local, allow_pickle=False)
-                outputs[tensor.name] = array.reshape(len(array), *tensor.shape[1:])
-        return outputs
 
     def _record(self, launches: Sequence[Launch]) -> Run:
         begin = launches[0].journal.begin or {}

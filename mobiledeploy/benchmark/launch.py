@@ -64,7 +64,7 @@ def run_launch(
     failure: MobileDeployError | None
     try:
         completed = device.run(argv, timeout_s=timeout_s, silence_s=silence_s, on_output=lines)
-        failure = _failure(completed)
+        failure = named_failure(completed)
     except (ConnectionLostError, TimedOutError) as error:
         failure = error
     journal = partial.launches[number].journal
@@ -119,7 +119,7 @@ def _incomplete(error: JournalError | None) -> DeviceRunError:
     return DeviceRunError("the benchmark's output broke off before its end", hint="Run the command again.")
 
 
-def _failure(completed: Completed) -> DeviceRunError | None:
+def named_failure(completed: Completed) -> DeviceRunError | None:
     """Name what went wrong by the exit code; None where nothing did."""
     if completed.exit_code == 0:
         return None

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from mobiledeploy.bundle import Bundle
@@ -151,10 +152,14 @@ def loading_order(count: int, launch: int, seed: int) -> list[int]:
 
 @dataclass(frozen=True)
 class RemoteFiles:
-    """Where things are on the device, by their path here."""
+    """Where things are on the device.
+
+    `inputs` maps a bundle's path to its samples by blob, `variants` maps that path and a precision to (param, bin).
+    """
 
     binary: str
-    stored: Mapping[str, str]
+    inputs: Mapping[Path, Mapping[str, str]]
+    variants: Mapping[tuple[Path, str], tuple[str, str]]
 
 
 def command_line(
@@ -162,16 +167,18 @@ def command_line(
     configurations: Sequence[Configuration],
     method: Method | None,
     *,
-    journal: str,
-    dump: str | None,
-    watches: Mapping[str, str],
+    dump: str | None = None,
+    journal: str | None = None,
+    watches: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
 
     fp32 runs without fp16 arithmetic, so that it is fp32 on phones that could do otherwise; fp16 and int8 run
     with it where the CPU has it. Configurations are named c0, c1, … in the order given.
     """
-    argv = [files.binary, "--stream", "1", "--journal", journal]
+    argv = [files.binary, "--stream", "1"]
+    if journal is not None:
+        argv += ["--journal", journal]
     if dump is not None:
         argv += ["--dump", dump]
     if method is None:
@@ -181,7 +188,7 @@ def command_line(
         argv += ["--min-runs", str(method.min_runs), "--min-time-ms", str(method.min_time_ms)]
         argv += ["--max-time-ms", str(method.max_time_ms), "--pace-hz", str(method.pace_hz)]
         argv += ["--seed", str(method.seed)]
-        for name, path in watches.items():
+        for name, path in (watches or {}).items():
             argv += ["--watch", f"{name}={path}"]
     for number, configuration in enumerate(configurations):
         argv += ["--config", f"c{number}", *_configuration_arguments(files, configuration)]
@@ -190,10 +197,10 @@ def command_line(
 
 def _configuration_arguments(files: RemoteFiles, configuration: Configuration) -> list[str]:
     bundle = configuration.bundle
-    variant = bundle.variant(configuration.precision)
-    argv = ["--param", files.stored[str(variant.param)], "--bin", files.stored[str(variant.bin)]]
-    for tensor in bundle.inputs:
-        argv += ["--input", f"{tensor.blob}={files.stored[str(bundle.samples()[tensor.name])]}"]
+    param, weights = files.variants[bundle.path, configuration.precision]
+    argv = ["--param", param, "--bin", weights]
+    for blob, samples in files.inputs[bundle.path].items():
+        argv += ["--input", f"{blob}={samples}"]
     for tensor in bundle.outputs:
         argv += ["--output", tensor.blob]
     argv += ["--threads", str(configuration.threads)]

@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "Print recorded runs as a table, Markdown, CSV or JSON.",
     "compare": "Say whether one run, or row, is faster than another.",
     "devices": "List devices and their facts, or clean what was pushed to them.",
+    "portrait": "Keep the person in colour in photos and videos, and change the background.",
     "phone": "Run a virtual phone: this computer as an ADB device on loopback.",
     "demo": "Do the whole job on the shipped network: convert, push, run, report.",
     "doctor": "Say what is installed, cached and connected, and what is missing.",

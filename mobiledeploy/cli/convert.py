@@ -40,7 +40,12 @@ if TYPE_CHECKING:
 )
 @click.option("--name", help="The model's name in tables.  [default: from --model or SOURCE]")
 @click.option("--outputs", metavar="A,B", help="Names for the network's outputs, in order. Not for ONNX.")
-@click.option("--mask", metavar="OUTPUT", help="The output whose values above 0.5 are the subject.")
+@click.option("--mask", metavar="OUTPUT", help="The output that says where the subject is.")
+@click.option(
+    "--mask-activation",
+    type=click.Choice(["none", "sigmoid", "softmax"]),
+    help="What makes that output 0..1; of softmax the last map.  [default: none]",
+)
 @click.option(
     "--preprocessing",
     "toml",
@@ -66,6 +71,7 @@ def command(
     name: str | None,
     outputs: str | None,
     mask: str | None,
+    mask_activation: str | None,
     toml: Path | None,
     mean: str | None,
     scale: str | None,
@@ -99,6 +105,7 @@ def command(
         input_shapes=tuple(parse_shape(text) for text in shapes) or None,
         output_names=tuple(outputs.split(",")) if outputs else None,
         mask=mask,
+        mask_activation=mask_activation,
         calibration=calibration,
         method=method,
         trust_checkpoint=trust_checkpoint,

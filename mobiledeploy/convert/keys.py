@@ -37,14 +37,15 @@ class Plan:
         )
         preprocessing = request.preprocessing.to_json() if request.preprocessing else None
         samples = _digest(onnx, preprocessing, _folder_digest(request.calibration))
+        mask = [request.mask, request.mask_activation]
         keys = {
             "onnx": onnx,
             "samples": samples,
-            "description": _digest(request.name, request.mask, _code_digest()),
+            "description": _digest(request.name, mask, _code_digest()),
         }
         for precision in request.precisions:
             calibrated = request.method if precision == "int8" else None
-            keys[precision] = _digest(samples, precision, calibrated, request.mask, _code_digest())
+            keys[precision] = _digest(samples, precision, calibrated, mask, _code_digest())
         return keys
 
     @cached_property

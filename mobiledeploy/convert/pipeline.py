@@ -109,11 +109,15 @@ class _Builder:
         return make_reference(self.request, target, self.progress)
 
     def _check_mask(self, reference: Reference) -> None:
-        names = [spec.name for spec in reference.file.outputs]
-        if self.request.mask is not None and self.request.mask not in names:
+        matte = self.request.matte
+        if matte is None:
+            return
+        shapes = {spec.name: spec.shape for spec in reference.file.outputs}
+        if matte.output not in shapes:
             raise UsageError(
-                f"no output {self.request.mask!r} to make a mask from", hint=f"Outputs: {', '.join(names)}."
+                f"no output {matte.output!r} to make a mask from", hint=f"Outputs: {', '.join(shapes)}."
             )
+        matte.check_shape(shapes[matte.output])
 
     def _samples(self) -> dict[str, FloatArray]:
         self.progress("preparing samples", 0, 0)
@@ -153,7 +157,7 @@ class _Builder:
         }
         runtime = Runtime(self.folder / f"{precision}.param", self.folder / f"{precision}.bin")
         actual = ncnn_outputs(runtime, self._input_blobs(), outputs, samples)
-        figures = parity(actual, expected, self.request.mask)
+        figures = parity(actual, expected, self.request.matte)
         if precision == "fp32":
             check_fp32(figures)
         return {**facts, "parity": figures}
@@ -180,6 +184,7 @@ class _Builder:
             },
             **tensors,
             "mask": request.mask,
+            "mask_activation": request.matte.activation if request.matte else None,
             "preprocessing": request.preprocessing.to_json() if request.preprocessing else None,
             "onnx": reference.facts,
             "samples": self.data.facts(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.errors import UsageError
+from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing, list_images
 from mobiledeploy.toml_file import read_toml
 
@@ -29,6 +30,7 @@ class NetworkDescription:
     input_shapes: tuple[Shape, ...] | None = None
     outputs: tuple[str, ...] | None = None
     mask: str | None = None
+    mask_activation: str | None = None
 
     @classmethod
     def from_toml(cls, path: Path) -> NetworkDescription:
@@ -36,7 +38,7 @@ class NetworkDescription:
         table = read_toml(path).get("network", {})
         if not isinstance(table, dict):
             raise UsageError(f"{path}: [network] should be a table")
-        if unknown := set(table) - {"input_shape", "outputs", "mask"}:
+        if unknown := set(table) - {"input_shape", "outputs", "mask", "mask_activation"}:
             raise UsageError(f"{path}: [network] has no key {min(unknown)!r}")
         shapes = table.get("input_shape")
         texts = [shapes] if isinstance(shapes, str) else shapes
@@ -46,6 +48,9 @@ class NetworkDescription:
             else tuple(parse_shape(text) for text in _strings(path, texts)),
             outputs=None if "outputs" not in table else tuple(_strings(path, table["outputs"])),
             mask=None if "mask" not in table else _strings(path, [table["mask"]])[0],
+            mask_activation=None
+            if "mask_activation" not in table
+            else _strings(path, [table["mask_activation"]])[0],
         )
 
 
@@ -81,6 +86,7 @@ class ConvertRequest:
     input_shapes: tuple[Shape, ...] | None = None
     output_names: tuple[str, ...] | None = None
     mask: str | None = None
+    mask_activation: str | None = None
     preprocessing: Preprocessing | None = None
     calibration: Path | None = None
     method: str = "absmax"
@@ -94,6 +100,9 @@ class ConvertRequest:
             input_shapes=self.input_shapes or known.input_shapes,
             output_names=self.output_names or known.outputs,
             mask=self.mask or known.mask,
+            # What the file says of its own mask says nothing of another output.
+            mask_activation=self.mask_activation
+            or (known.mask_activation if self.mask in (None, known.mask) else None),
         )
         if self.preprocessing is not None or "preprocessing" not in read_toml(toml):
             return filled
@@ -107,6 +116,11 @@ class ConvertRequest:
             )
         _, _, height, width = self.input_shapes[0]
         return height, width
+
+    @property
+    def matte(self) -> Matte | None:
+        """How a mask is made from the outputs, if one is; UsageError for an unknown activation."""
+        return None if self.mask is None else Matte(self.mask, self.mask_activation or "none")
 
     @property
     def from_onnx(self) -> bool:
@@ -128,6 +142,7 @@ class ConvertRequest:
             )
         if not self.from_onnx and self.input_shapes is None:
             raise UsageError("the input shape is not known", hint="Add --input-shape 1x3x256x256.")
+        _ = self.matte  # refuses an unknown activation
         if "int8" in self.precisions and self.calibration is None:
             raise UsageError(
                 "int8 needs pictures to calibrate on",

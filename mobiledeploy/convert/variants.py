@@ -13,6 +13,7 @@ import onnx
 from mobiledeploy.convert.request import Progress
 from mobiledeploy.convert.samples import InputData
 from mobiledeploy.errors import ConversionError
+from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
 from mobiledeploy.preprocessing import FloatArray
 from mobiledeploy.source.reference import open_session
@@ -115,7 +116,7 @@ def ncnn_outputs(
 
 
 def parity(
-    outputs: Mapping[str, FloatArray], reference: Mapping[str, FloatArray], mask: str | None
+    outputs: Mapping[str, FloatArray], reference: Mapping[str, FloatArray], matte: Matte | None
 ) -> dict[str, Any]:
     """Compare outputs with the reference's: max and mean |difference| for each, and the mask's IoU."""
     figures: dict[str, Any] = {
@@ -124,8 +125,8 @@ def parity(
             for name, expected in reference.items()
         }
     }
-    if mask is not None:
-        figures["mask_iou"] = mask_iou(outputs[mask], reference[mask])
+    if matte is not None:
+        figures["mask_iou"] = mask_iou(matte.alpha(outputs), matte.alpha(reference))
     return figures
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mobiledeploy.bundle import building, open_bundle
 from mobiledeploy.errors import UsageError
+from mobiledeploy.matte import Matte
 
 
 @pytest.fixture
@@ -67,6 +68,19 @@ def test_a_damaged_manifest(copy: Path, text: str) -> None:
 def test_a_manifest_without_its_keys(copy: Path) -> None:
     change_manifest(copy, variants=3)
     with pytest.raises(UsageError, match="damaged"):
+        open_bundle(copy)
+
+
+def test_a_manifest_from_before_activations(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["mask_activation"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert open_bundle(copy).matte == Matte("alpha", "none")
+
+
+def test_an_unknown_activation_is_refused(copy: Path) -> None:
+    change_manifest(copy, mask_activation="relu")
+    with pytest.raises(UsageError, match="relu"):
         open_bundle(copy)
 
 

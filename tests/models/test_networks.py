@@ -70,7 +70,7 @@ def test_description_fits_the_network(network, net, outputs_of):
     shape = tuple(int(n) for n in about["network"]["input_shape"].split("x"))
     outputs = outputs_of(net, torch.zeros(shape))
     assert len(outputs) == len(about["network"]["outputs"])
-    assert about["network"].get("mask") in {None, *about["network"]["outputs"]}
+    assert about["network"]["mask"] in about["network"]["outputs"]
     assert outputs[-1].shape == (1, 1, *shape[2:])
     assert about["preprocessing"] == {
         "color": "bgr", "mean": [104, 112, 121], "scale": 1 / 255, "interpolation": "bilinear"

@@ -9,9 +9,14 @@ from mobiledeploy.errors import UsageError
 
 
 def files_of(bundle) -> RemoteFiles:
-    names = [file for variant in bundle.variants.values() for file in (variant.param, variant.bin)]
-    names += bundle.samples().values()
-    return RemoteFiles("/d/bench", {str(name): f"/d/{name.name}" for name in names})
+    return RemoteFiles(
+        "/d/bench",
+        {bundle.path: {"picture": "/d/picture.npy"}},
+        {
+            (bundle.path, precision): (f"/d/{precision}.param", f"/d/{precision}.bin")
+            for precision in bundle.variants
+        },
+    )
 
 
 def test_all_variants_and_threads_by_default(tiny_bundle) -> None:
@@ -91,9 +96,7 @@ def test_the_command_line(tiny_bundle) -> None:
 
 def test_nothing_is_timed_without_a_method(tiny_bundle) -> None:
     configurations = Plan(precisions=("fp32",)).configurations([tiny_bundle])
-    argv = command_line(
-        files_of(tiny_bundle), configurations, None, journal="/d/j", dump=None, watches={"c": "/c"}
-    )
+    argv = command_line(files_of(tiny_bundle), configurations, None, watches={"c": "/c"})
     assert argv[argv.index("--min-runs") + 1] == "0"
     assert "--watch" not in argv
     assert "--dump" not in argv

@@ -42,7 +42,8 @@ def test_the_description_beside_the_network_is_used(command, workshop: Path, tmp
     (tmp_path / "net.py").write_text((workshop / "net.py").read_text())
     (tmp_path / "net.toml").write_text(
         '[preprocessing]\ncolor = "bgr"\nmean = 128\nscale = 0.01\n'
-        '[network]\ninput_shape = "1x3x32x32"\noutputs = ["a", "b"]\nmask = "b"\n'
+        '[network]\ninput_shape = "1x3x32x32"\noutputs = ["a", "b"]\nmask = "a"\n'
+        'mask_activation = "softmax"\n'
     )
     model = f"{tmp_path / 'net.py'}:Tiny"
     outcome = command(
@@ -50,10 +51,32 @@ def test_the_description_beside_the_network_is_used(command, workshop: Path, tmp
     )
     assert outcome.code == 0, outcome.err
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
-    assert manifest["mask"] == "b"
+    assert (manifest["mask"], manifest["mask_activation"]) == ("a", "softmax")
     assert manifest["preprocessing"]["mean"] == [1, 2, 3]
     assert manifest["preprocessing"]["color"] == "bgr"
     assert [tensor["name"] for tensor in manifest["outputs"]] == ["a", "b"]
+
+
+def test_an_activation_in_the_description_is_for_its_own_mask(
+    command, workshop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "net.toml").write_text(
+        '[network]\ninput_shape = "1x3x32x32"\noutputs = ["a", "b"]\nmask = "a"\nmask_activation = "softmax"\n'
+    )
+    common = (
+        "convert",
+        workshop / "net.pth",
+        "--model",
+        f"{workshop / 'net.py'}:Tiny",
+        "--precision",
+        "fp32",
+    )
+    common += ("--preprocessing", tmp_path / "net.toml", "-o", tmp_path / "b", "--format", "json")
+    for arguments, activation in (((), "none"), (("--mask-activation", "sigmoid"), "sigmoid")):
+        outcome = command(*common, "--mask", "b", *arguments)
+        assert outcome.code == 0, outcome.err
+        manifest = json.loads(outcome.out)
+        assert (manifest["mask"], manifest["mask_activation"]) == ("b", activation)
 
 
 def write_bad(kind: str, path: Path) -> Path:

@@ -134,6 +134,18 @@ def test_a_folder_without_pictures_is_refused_before_any_work(request_for, tmp_p
     assert steps.seen == []
 
 
+def test_an_activation_makes_the_mask_from_logits(request_for, tmp_path: Path) -> None:
+    """alpha of the small network is the softmax of seg, so both make the same mask."""
+    changes = {"mask": "seg", "mask_activation": "softmax", "precisions": ("fp16",), "calibration": None}
+    bundle, _ = convert(request_for(tmp_path / "b", **changes))
+    assert bundle.manifest["mask_activation"] == "softmax"
+    outputs = run_onnx(open_session(bundle.onnx), {"picture": np.load(bundle.samples()["picture"])[:1]})
+    np.testing.assert_allclose(bundle.matte.alpha(outputs), outputs["alpha"][:, 0], atol=1e-6)
+    other, made = convert(request_for(tmp_path / "b", **changes | {"mask": "alpha", "mask_activation": None}))
+    assert made
+    assert other.manifest["mask_activation"] == "none"
+
+
 def test_noise_takes_the_place_of_pictures_and_says_so(request_for, tmp_path: Path) -> None:
     bundle, _ = convert(request_for(tmp_path / "b", precisions=("fp32",), calibration=None))
     assert bundle.manifest["samples"] == {"source": "noise", "images": 0}
@@ -179,6 +191,8 @@ def test_weights_that_are_not_finite_are_refused(request_for, workshop: Path, tm
         ({"calibration": None}, "calibrate"),
         ({"calibration": Path("nowhere")}, "no such folder"),
         ({"mask": "beta"}, "no output 'beta'"),
+        ({"mask": "seg"}, "output 'seg' has shape 1x2x32x32"),
+        ({"mask_activation": "relu"}, "none, sigmoid, softmax"),
         ({"input_shapes": ((1, 3, 48, 32),)}, "preprocessing"),
         ({"preprocessing": None}, "how does this picture"),
     ],
