@@ -74,6 +74,11 @@ class Bundle:
         return None if value is None else str(value)
 
     @property
+    def untrained(self) -> bool:
+        """Whether the weights are random: then speed and size mean something, and what it computes does not."""
+        return bool(self.manifest.get("untrained", False))
+
+    @property
     def onnx(self) -> Path:
         """The ONNX reference."""
         return self.path / ONNX_FILE

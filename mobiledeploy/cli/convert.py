@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trust-checkpoint", is_flag=True, help="Run the code inside a pickled checkpoint. Only for your own."
 )
+@click.option("--untrained", is_flag=True, help="The weights are random: show no accuracy of its masks.")
 @format_option
 def command(
     source: Path,
@@ -71,6 +72,7 @@ def command(
     scale: str | None,
     color: str | None,
     trust_checkpoint: bool,
+    untrained: bool,
     form: str,
 ) -> None:
     """Turn a checkpoint or an ONNX file into a bundle of ncnn models.
@@ -102,6 +104,7 @@ def command(
         calibration=calibration,
         method=method,
         trust_checkpoint=trust_checkpoint,
+        untrained=untrained,
     )
     if toml := toml or describing_file(source, model):
         request = request.described_by(toml)

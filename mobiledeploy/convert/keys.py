@@ -40,7 +40,7 @@ class Plan:
         keys = {
             "onnx": onnx,
             "samples": samples,
-            "description": _digest(request.name, request.mask, _code_digest()),
+            "description": _digest(request.name, request.mask, request.untrained, _code_digest()),
         }
         for precision in request.precisions:
             calibrated = request.method if precision == "int8" else None

@@ -180,6 +180,7 @@ class _Builder:
             },
             **tensors,
             "mask": request.mask,
+            "untrained": request.untrained,
             "preprocessing": request.preprocessing.to_json() if request.preprocessing else None,
             "onnx": reference.facts,
             "samples": self.data.facts(),
