@@ -163,6 +163,7 @@ def _entry(bundle: Bundle, configuration: Configuration, measured: Mapping[str, 
     return {
         "model": bundle.name,
         "bundle": {"path": str(bundle.path), "manifest_sha256": file_hash(bundle.path / MANIFEST)},
+        "untrained": bundle.untrained,
         "precision": configuration.precision,
         "threads": configuration.threads,
         "size_bytes": bundle.variant(configuration.precision).size_bytes,

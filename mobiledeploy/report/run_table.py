@@ -11,18 +11,22 @@ from mobiledeploy.benchmark.record import Run
 from mobiledeploy.report.bundle_table import Table
 from mobiledeploy.report.units import megabytes, milliseconds
 
+UNTRAINED = "untrained"
+
 
 def run_table(runs: Sequence[Run]) -> Table:
     """Return columns and one row a configuration of all runs.
 
     `time` is the median, `p90` the 90th percentile of the samples. They are empty where the device was emulated,
-    as those timings are no latencies. The columns device, threads and mask IoU are left out where they would say
-    nothing.
+    as those timings are no latencies. The columns device, weights, threads and mask IoU are left out where they would
+    say nothing.
     """
     rows = [_row(run, entry) for run in runs for entry in run.benchmarks]
     columns = ["model", "precision", "model size (M)", "time (ms)", "p90 (ms)"]
     if len({row["threads"] for row in rows}) > 1:
         columns.insert(2, "threads")
+    if any(row["weights"] == UNTRAINED for row in rows):
+        columns.insert(1, "weights")
     if len({row["device"] for row in rows}) > 1:
         columns.insert(0, "device")
     if any("mask IoU vs fp32" in row for row in rows):
@@ -37,6 +41,7 @@ def _row(run: Run, entry: Mapping[str, Any]) -> dict[str, object]:
     row: dict[str, object] = {
         "device": run.device_label,
         "model": entry["model"],
+        "weights": UNTRAINED if entry.get("untrained") else "trained",
         "precision": entry["precision"],
         "threads": entry["threads"],
         "model size (M)": megabytes(entry["size_bytes"]),
@@ -45,7 +50,7 @@ def _row(run: Run, entry: Mapping[str, Any]) -> dict[str, object]:
     if entry["times_ms"]:
         median, p90 = np.percentile(entry["times_ms"], [50, 90])
         row |= {"time (ms)": milliseconds(median), "p90 (ms)": milliseconds(p90)}
-    if "mask_iou" in accuracy:
+    if "mask_iou" in accuracy and not entry.get("untrained"):
         row["mask IoU vs fp32"] = f"{accuracy['mask_iou']:.4f}"
     return row
 
@@ -67,6 +72,10 @@ def _notes(run: Run) -> list[str]:
         notes.append(f"{run.device_label}. Emulated: sizes and accuracy only, its timings are no latencies.")
     if device["kind"] == "virtual" and parameters["timed"]:
         notes.append("A virtual phone: the timings are this computer's, not a phone's.")
+    if any(entry.get("untrained") for entry in run.benchmarks):
+        notes.append(
+            "Untrained: random weights. Time and size mean something, what the network computes does not."
+        )
     if any(entry["accuracy"]["samples"]["source"] == "noise" for entry in run.benchmarks):
         notes.append("No calibration pictures: the inputs are noise, and the accuracy says little.")
     return notes
