@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
 CLASSES = {
@@ -18,6 +18,14 @@ CLASSES = {
     "esp_dense_seg": "EspDenseSeg",
     "residualdense_bisenet": "ResidualdenseBisenet",
 }
+
+SIDE = 256  # of the pictures that networks take, pixels
+FIXED_SIDE = {"residualdense_bisenet": 512}  # its pooling kernels fit this side alone
+
+
+def side(name: str) -> int:
+    """Return the side of the square pictures that a network is meant for, pixels."""
+    return FIXED_SIDE.get(name, SIDE)
 
 
 def create(name: str) -> nn.Module:
@@ -29,6 +37,11 @@ def create(name: str) -> nn.Module:
 def description(name: str) -> Path:
     """Return the TOML file that says what a network takes and gives."""
     return FOLDER / f"{name}.toml"
+
+
+def matte_of(outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """Return the alphas, N x 1 x H x W in 0..1, among a network's outputs: (seg, alpha), or the mask's logits."""
+    return outputs[1] if isinstance(outputs, tuple) else outputs.sigmoid()
 
 
 def untrained_checkpoint(name: str, seed: int = 0) -> bytes:
