@@ -12,49 +12,27 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import torch
-
-import models
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert import ConvertRequest, convert
 from mobiledeploy.convert.request import PRECISIONS
-from mobiledeploy.source.network import load_network
+from models.networks import CLASSES, FOLDER, description, untrained_checkpoint
 from models.synthetic import write_portraits
 
-NETWORKS = {
-    "seg_matting": "SegMatting",
-    "mobilenet_dilate_unet": "MobilenetDilateUnet",
-    "shuffle_seg_skipnet": "ShuffleSegSkipnet",
-    "esp_dense_seg": "EspDenseSeg",
-    "residualdense_bisenet": "ResidualdenseBisenet",
-}
-FOLDER = Path(models.__file__).parent
 PICTURES = 16
 
 
-def random_checkpoint(name: str, path: Path) -> Path:
-    """Save a network with seeded random weights and statistics, so that batch norm does something."""
-    torch.manual_seed(0)
-    network = load_network(f"models.{name}:{NETWORKS[name]}")
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-            torch.nn.init.normal_(module.running_mean, 0, 0.1)
-    torch.save({"state_dict": network.state_dict()}, path)
-    return path
-
-
-def bundle_of(name: str, checkpoint: Path, pictures: Path, output: Path) -> Bundle:
+def bundle_of(name: str, checkpoint: Path, pictures: Path, output: Path, *, untrained: bool) -> Bundle:
     """Convert one network to every precision."""
     request = ConvertRequest(
         source=checkpoint,
         output=output,
         name=name,
         precisions=PRECISIONS,
-        model=f"models.{name}:{NETWORKS[name]}",
+        model=f"models.{name}:{CLASSES[name]}",
         calibration=pictures,
+        untrained=untrained,
     )
-    return convert(request.described_by(FOLDER / f"{name}.toml"))[0]
+    return convert(request.described_by(description(name)))[0]
 
 
 def main() -> None:
@@ -72,16 +50,18 @@ def main() -> None:
         pictures = options.pictures or work / "pictures"
         if options.pictures is None:
             write_portraits(pictures, PICTURES, seed=8_000_000)
-        for name in NETWORKS:
-            checkpoint = Path(given[name]) if name in given else random_checkpoint(name, work / f"{name}.pth")
-            bundle = bundle_of(name, checkpoint, pictures, work / name)
+        for name in CLASSES:
+            checkpoint = Path(given.get(name, work / f"{name}.pth"))
+            if name not in given:
+                checkpoint.write_bytes(untrained_checkpoint(name))
+            bundle = bundle_of(name, checkpoint, pictures, work / name, untrained=name not in given)
             fp32 = bundle.variant("fp32").size_bytes
             for variant in bundle.variants.values():
                 error = max(figures["max_abs"] for figures in variant.parity["outputs"].values())
-                iou = f"{variant.parity['mask_iou']:.4f}" if name in given else ""
+                iou = f"{variant.parity['mask_iou']:.4f}" if not bundle.untrained else ""
                 cells = [
                     name,
-                    "trained" if name in given else "random",
+                    "random" if bundle.untrained else "trained",
                     variant.precision,
                     str(variant.size_bytes),
                 ]

@@ -75,6 +75,11 @@ class Bundle:
         return self.matte.output if self.matte else None
 
     @property
+    def untrained(self) -> bool:
+        """Whether the weights are random: then speed and size mean something, and what it computes does not."""
+        return bool(self.manifest.get("untrained", False))
+
+    @property
     def onnx(self) -> Path:
         """The ONNX reference."""
         return self.path / ONNX_FILE

@@ -1,22 +1,24 @@
-"""The whole job on the network that ships with this project."""
+"""The whole job on the networks that ship with this project."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import models
 from mobiledeploy.benchmark import Method, Plan, Run, benchmark, write_run
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert import ConvertRequest, convert
 from mobiledeploy.convert.request import PRECISIONS
 from mobiledeploy.device import Device
+from models.networks import CLASSES, FOLDER, description, untrained_checkpoint
 from models.synthetic import write_portraits
+from ncnn_tools.files import write_atomically
 
 Progress = Callable[[str, int, int], None]
 
-NAME = "seg_matting"
+TRAINED = ("seg_matting",)  # those that ship with a checkpoint
+ALL = tuple(CLASSES)
 CALIBRATION_PORTRAITS = 32
 # Far from the seeds that training and its evaluation use (models/train.py), so that calibration sees new pictures.
 CALIBRATION_SEED = 7_000_000
@@ -27,40 +29,55 @@ METHOD = Method.quick()
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo leaves: a bundle, and a run with the file that it was written to."""
+    """What the demo leaves: bundles, and one run of them all with the file that it was written to."""
 
-    bundle: Bundle
+    bundles: tuple[Bundle, ...]
     run: Run
     run_path: Path
 
 
-def convert_shipped(folder: Path, progress: Progress) -> Bundle:
-    """Convert the shipped checkpoint into FOLDER/seg_matting, calibrated on portraits generated there."""
-    networks = Path(models.__file__).parent
+def run_demo(
+    folder: Path, device: Device, progress: Progress, networks: Sequence[str] = TRAINED
+) -> DemoResult:
+    """Convert, push, run and record; bundles go to FOLDER/NAME, the run to FOLDER/run.json."""
+    bundles = tuple(convert_network(name, folder, progress) for name in networks)
+    run = benchmark(bundles, device, Plan(method=METHOD), progress)
+    path = folder / "run.json"
+    write_run(run, path)
+    return DemoResult(bundles, run, path)
+
+
+def convert_network(name: str, folder: Path, progress: Progress) -> Bundle:
+    """Convert a network of `models` into FOLDER/NAME, calibrated on portraits generated there.
+
+    Those without a checkpoint get random weights, and their bundle says so.
+    """
     portraits = folder / "portraits"
     progress("drawing portraits to calibrate on", 0, 0)
     _draw_portraits(portraits)
     request = ConvertRequest(
-        source=networks / "checkpoints" / f"{NAME}.pth",
-        output=folder / NAME,
-        name=NAME,
+        source=_checkpoint(name, folder),
+        output=folder / name,
+        name=name,
         precisions=PRECISIONS,
-        model=f"models.{NAME}:SegMatting",
+        model=f"models.{name}:{CLASSES[name]}",
         calibration=portraits,
+        untrained=name not in TRAINED,
     )
-    return convert(request.described_by(networks / f"{NAME}.toml"), progress)[0]
+    return convert(
+        request.described_by(description(name)), lambda step, *at: progress(f"{name}: {step}", *at)
+    )[0]
+
+
+def _checkpoint(name: str, folder: Path) -> Path:
+    if name in TRAINED:
+        return FOLDER / "checkpoints" / f"{name}.pth"
+    path = folder / f"{name}-untrained.pth"
+    write_atomically(path, untrained_checkpoint(name))
+    return path
 
 
 def _draw_portraits(folder: Path) -> None:
     """Draw the pictures, unless they are there: the generator is deterministic, and each file is written whole."""
     if len(list(folder.glob("portrait_*.jpg"))) != CALIBRATION_PORTRAITS:
         write_portraits(folder, CALIBRATION_PORTRAITS, seed=CALIBRATION_SEED)
-
-
-def run_demo(folder: Path, device: Device, progress: Progress) -> DemoResult:
-    """Convert, push, run and record; the run goes to FOLDER/run.json."""
-    bundle = convert_shipped(folder, progress)
-    run = benchmark([bundle], device, Plan(method=METHOD), progress)
-    path = folder / "run.json"
-    write_run(run, path)
-    return DemoResult(bundle, run, path)

@@ -151,7 +151,7 @@ class Preprocessing:
         """
         if path.suffix.lower() != ".npy":
             return self.tensor(read_image(path))
-        array = _read_npy(path)
+        array = read_npy(path)
         if array.dtype == np.uint8:
             try:
                 return self.tensor(array)
@@ -241,7 +241,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _read_npy(path: Path) -> np.ndarray[Any, Any]:
+def read_npy(path: Path) -> np.ndarray[Any, Any]:
+    """Map a .npy file, read-only; UsageError where it is missing or damaged."""
     try:
         # Mapped, not read: a header that claims more than the file holds fails before any allocation.
         array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)

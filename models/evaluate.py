@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import pickle
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from models.dataset import (
     read_photo,
     synthetic_pictures,
 )
-from models.seg_matting import SegMatting
+from models.networks import CLASSES, FIXED_SIDE, create, description, matte_of, side
 
-NETWORKS: dict[str, type[nn.Module]] = {"seg_matting": SegMatting}
 HELD_OUT_SEED = 0  # training takes its seeds from a million on
+TOLD_EVERY = 50  # pictures
+
+log = logging.getLogger("models.evaluate")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Scores:
 
 def preprocessing_of(network: str) -> Preprocessing:
     """Return the preprocessing of a network of this package."""
-    return Preprocessing.of_network(Path(__file__).with_name(f"{network}.toml"))
+    return Preprocessing.of_network(description(network))
 
 
 def load(network: str, checkpoint: Path) -> nn.Module:
@@ -58,7 +61,7 @@ def load(network: str, checkpoint: Path) -> nn.Module:
 
     No code in the file is run. Raises ValueError where it cannot be read or holds no such weights.
     """
-    net = NETWORKS[network]()
+    net = create(network)
     try:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         net.load_state_dict(saved["state_dict"])
@@ -74,7 +77,7 @@ def mask_iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
 
 
 def evaluate(net: nn.Module, preprocess: Preprocessing, pictures: Iterable[Pictures]) -> Scores:
-    """Return the scores of a network with outputs (seg, alpha) on pictures, H x W x 4 each."""
+    """Return the scores of a network of this package on pictures, H x W x 4 each."""
     device = next(net.parameters()).device
     training = net.training
     net.eval()
@@ -82,7 +85,7 @@ def evaluate(net: nn.Module, preprocess: Preprocessing, pictures: Iterable[Pictu
     with torch.inference_mode():
         for picture in pictures:
             rgb = torch.from_numpy(np.ascontiguousarray(picture[..., :3])).permute(2, 0, 1)[None].float()
-            alpha = net(preprocess(rgb.to(device)))[1][0, 0].cpu().numpy()
+            alpha = matte_of(net(preprocess(rgb.to(device))))[0, 0].cpu().numpy()
             truth = picture[..., 3].astype(np.float32) / 255
             errors.append(float(np.abs(alpha - truth).mean()))
             if (truth > 0.5).any():
@@ -100,11 +103,19 @@ def evaluate(net: nn.Module, preprocess: Preprocessing, pictures: Iterable[Pictu
     )
 
 
+def _counted(pictures: Iterable[Pictures]) -> Iterator[Pictures]:
+    """Pass pictures on, and say how many there were, now and then."""
+    for done, picture in enumerate(pictures, start=1):
+        yield picture
+        if done % TOLD_EVERY == 0:
+            log.info("%d pictures", done)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate a checkpoint from the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="file with {epoch, state_dict}")
-    parser.add_argument("--network", choices=sorted(NETWORKS), default="seg_matting")
+    parser.add_argument("--network", choices=sorted(CLASSES), default="seg_matting")
     parser.add_argument(
         "--data", default="synthetic", help="'synthetic', or a folder of NAME.jpg, NAME_alpha.png"
     )
@@ -112,21 +123,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--seed", type=int, default=HELD_OUT_SEED, help="first seed of the synthetic portraits"
     )
-    parser.add_argument("--size", type=int, default=256, help="side of the input, pixels (default 256)")
+    parser.add_argument("--size", type=int, help="side of the input, pixels (default: that of the network)")
     parser.add_argument("--threads", type=int, default=0, help="of torch (default: its own choice)")
     options = parser.parse_args(arguments)
+    size = options.size or side(options.network)
+    if size != FIXED_SIDE.get(options.network, size):
+        parser.error(f"{options.network} takes --size {FIXED_SIDE[options.network]} only")
     if options.threads:
         torch.set_num_threads(options.threads)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     if options.data == "synthetic":
-        pictures: Iterable[Pictures] = synthetic_pictures(
-            options.seed, options.count, options.size, workers=1
-        )
+        pictures: Iterable[Pictures] = synthetic_pictures(options.seed, options.count, size, workers=1)
     else:
-        pictures = (read_photo(photo, options.size) for photo in photos_in(Path(options.data)))
+        pictures = (read_photo(photo, size) for photo in photos_in(Path(options.data)))
     try:
         net = load(options.network, options.checkpoint)
-        scores = evaluate(net, preprocessing_of(options.network), pictures)
+        scores = evaluate(net, preprocessing_of(options.network), _counted(pictures))
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     if not scores.pictures:

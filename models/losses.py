@@ -1,4 +1,4 @@
-"""What the matting networks are trained to make small."""
+"""What the networks are trained to make small."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+SMOOTHING = 1.0  # pixels; gives pictures with nobody a slope, where the overlap alone is 0 / 0
 EPSILON = 1e-6  # keeps the square root's slope finite; the value of Xu et al. 2017
 
 
@@ -41,3 +42,31 @@ def matting_loss(seg: Tensor, alpha: Tensor, truth: Tensor, rgb: Tensor) -> Tens
     """Return the sum of the three losses, each with weight one."""
     matting = alpha_loss(alpha, truth) + compositional_loss(alpha, truth, rgb)
     return segmentation_loss(seg, truth) + matting
+
+
+def mask_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Return cross-entropy plus soft Dice, each with weight one, of one map of logits; both N x 1 x H x W.
+
+    The first judges every pixel alike, the second the overlap, however small the person is. Their sum is the loss of
+    Isensee et al. 2021, "nnU-Net", Nature Methods 18.
+    """
+    pixels = functional.binary_cross_entropy_with_logits(logits, truth)
+    return pixels + soft_dice_loss(torch.sigmoid(logits), truth)
+
+
+def soft_dice_loss(alpha: Tensor, truth: Tensor) -> Tensor:
+    """Return 1 - 2 sum(a t) / (sum(a^2) + sum(t^2)), the mean over pictures; both N x 1 x H x W in 0..1.
+
+    Of Milletari et al. 2016, "V-Net" (arXiv:1606.04797), section 3. With squares below, it is 0 for a soft truth too
+    where both are equal.
+    """
+    both = (alpha * truth).flatten(1).sum(1)
+    each = (alpha * alpha + truth * truth).flatten(1).sum(1)
+    return (1 - (2 * both + SMOOTHING) / (each + SMOOTHING)).mean()
+
+
+def training_loss(outputs: Tensor | tuple[Tensor, Tensor], truth: Tensor, rgb: Tensor) -> Tensor:
+    """Return the loss that fits a network's outputs: (seg, alpha), or one map of logits."""
+    if isinstance(outputs, tuple):
+        return matting_loss(*outputs, truth, rgb)
+    return mask_loss(outputs, truth)

@@ -1,8 +1,8 @@
-"""Train a portrait matting network: `python -m models.train seg_matting --data synthetic|DIR --out OUT`.
+"""Train a portrait network: `python -m models.train NAME --data synthetic|DIR --out OUT`.
 
-OUT gets the pictures as one array, `last.pt` after each evaluation (run the same command again to go on
+OUT gets the pictures as one array, NAME.last.pt after each evaluation (run the same command again to go on
 from there: on a CPU the result is the same, bit for bit, as without the break), and NAME.pth, the averaged
-weights as {epoch, state_dict}.
+weights as {epoch, state_dict}. The networks can share one OUT. A GPU is used where torch sees one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import copy
 import logging
 import math
 import os
+import pickle
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,15 @@ import numpy as np
 import torch
 
 from models.dataset import Pictures, batch, gather, photos_in, read_photo, resized, synthetic_pictures
-from models.evaluate import HELD_OUT_SEED, NETWORKS, evaluate, load, preprocessing_of
-from models.losses import matting_loss
+from models.evaluate import HELD_OUT_SEED, evaluate, load, preprocessing_of
+from models.losses import training_loss
+from models.networks import CLASSES, FIXED_SIDE, create
 
 TRAINING_SEED = 1_000_000  # synthetic portraits from here on; those below are held out
+STAGES = "128:1500,192:500,256:3000"  # side:steps
 AVERAGING = 0.998  # of the weights, a step
 WARM_UP = 200  # steps to the full learning rate
+TOLD_EVERY_S = 30  # seconds between lines of progress
 
 log = logging.getLogger("models.train")
 
@@ -47,6 +51,24 @@ class Plan:
     seed: int
     evaluate_every: int  # steps
     start: Path | None = None  # a checkpoint to start from, instead of random weights
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the network can't take the pictures of a stage."""
+        fixed = FIXED_SIDE.get(self.network)
+        if fixed is not None and any(size != fixed for size, _ in self.stages):
+            raise ValueError(
+                f"{self.network} takes pictures of {fixed} x {fixed} only; give stages of {fixed}"
+            )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the averaged weights go."""
+        return self.out / f"{self.network}.pth"
+
+    @property
+    def state(self) -> Path:
+        """Where all goes that it takes to go on."""
+        return self.out / f"{self.network}.last.pt"
 
     @property
     def steps(self) -> int:
@@ -79,7 +101,7 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.plan, self.device, self.step = plan, device, 0
         # Channels last is a fifth faster on the CPU than channels first.
-        net = load(plan.network, plan.start) if plan.start else NETWORKS[plan.network]()
+        net = load(plan.network, plan.start) if plan.start else create(plan.network)
         self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.preprocess = preprocessing_of(plan.network)
@@ -95,8 +117,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(self.step)
         self.net.train()
-        seg, alpha = self.net(self.preprocess(rgb))
-        loss = matting_loss(seg, alpha, truth, rgb / 255)
+        loss = training_loss(self.net(self.preprocess(rgb)), truth, rgb / 255)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -120,12 +141,17 @@ class Trainer:
         _save({**parts, "optimizer": self.optimizer.state_dict(), "step": self.step}, path)
 
     def restore(self, path: Path) -> None:
-        """Go on from what `save` left."""
-        saved = torch.load(path, map_location=self.device, weights_only=True)
-        self.net.load_state_dict(saved["net"])
-        self.average.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.step = saved["step"]
+        """Go on from what `save` left; ValueError where the file holds something else."""
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+            self.net.load_state_dict(saved["net"])
+            self.average.load_state_dict(saved["average"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step = saved["step"]
+        except (EOFError, pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is no saved state of {self.plan.network}; remove it to begin anew: {error}"
+            ) from error
 
     def export(self, path: Path, pictures: int) -> None:
         """Save the averaged weights as {epoch, state_dict}, fp32, on the CPU."""
@@ -142,13 +168,12 @@ def train(plan: Plan, *, workers: int = 1, until: int | None = None) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pictures, held_out = gather_pictures(plan, workers)
     trainer = Trainer(plan, device)
-    last = plan.out / "last.pt"
-    if last.exists():
-        trainer.restore(last)
+    if plan.state.exists():
+        trainer.restore(plan.state)
         log.info("going on from step %d", trainer.step)
 
     end = plan.steps if until is None else min(until, plan.steps)
-    started, first, losses = time.monotonic(), trainer.step, []
+    pace, losses = _Pace(trainer), []
 
     def batch_at(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         return batch(pictures, plan.seed, step, plan.batch, plan.size_at(step))
@@ -165,13 +190,32 @@ def train(plan: Plan, *, workers: int = 1, until: int | None = None) -> Path:
             if trainer.step % plan.evaluate_every == 0 or trainer.step == end:
                 size = plan.size_at(trainer.step - 1)
                 scores = evaluate(trainer.average, trainer.preprocess, (resized(p, size) for p in held_out))
-                trainer.save(last)
-                trainer.export(plan.out / f"{plan.network}.pth", len(pictures))
-                left = (time.monotonic() - started) / (trainer.step - first) * (plan.steps - trainer.step)
-                progress = f"step {trainer.step}/{plan.steps}, {left / 60:.0f} min left"
-                log.info("%s: loss %.4f; held out at %d, %s", progress, np.mean(losses), size, scores)
+                trainer.save(plan.state)
+                trainer.export(plan.checkpoint, len(pictures))
+                log.info("%s: loss %.4f; held out at %d, %s", pace.line(), np.mean(losses), size, scores)
                 losses.clear()
-    return plan.out / f"{plan.network}.pth"
+            elif pace.due():
+                log.info("%s: loss %.4f", pace.line(), np.mean(losses))
+    return plan.checkpoint
+
+
+class _Pace:
+    """Where a training run is, as text, and whether it is time to say so."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer, self.first = trainer, trainer.step
+        self.started = self.told = time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether nothing has been said for a while."""
+        return time.monotonic() - self.told >= TOLD_EVERY_S
+
+    def line(self) -> str:
+        """Return where the run is; from now on it is not due for a while."""
+        self.told = time.monotonic()
+        step, steps = self.trainer.step, self.trainer.plan.steps
+        left = (self.told - self.started) / (step - self.first) * (steps - step)
+        return f"step {step}/{steps}, {left / 60:.0f} min left"
 
 
 def gather_pictures(plan: Plan, workers: int) -> tuple[Pictures, Pictures]:
@@ -222,6 +266,13 @@ def _stages(text: str) -> tuple[tuple[int, int], ...]:
     return stages
 
 
+def default_stages(network: str) -> tuple[tuple[int, int], ...]:
+    """Return the stages for a network: small pictures first where it takes them, which is quicker."""
+    stages = _stages(STAGES)
+    fixed = FIXED_SIDE.get(network)
+    return stages if fixed is None else ((fixed, sum(steps for _, steps in stages)),)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(
@@ -229,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("network", choices=sorted(NETWORKS))
+    parser.add_argument("network", choices=sorted(CLASSES))
     parser.add_argument(
         "--data", default="synthetic", help="'synthetic', or a folder of NAME.jpg, NAME_alpha.png"
     )
@@ -238,7 +289,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", type=int, default=5000, help="synthetic portraits (default 5000)")
     parser.add_argument("--held-out", type=int, default=200, help="pictures to evaluate on (default 200)")
     parser.add_argument(
-        "--stages", type=_stages, default="128:1500,192:500,256:3000", help="SIZE:STEPS,SIZE:STEPS"
+        "--stages",
+        type=_stages,
+        help=f"SIZE:STEPS,SIZE:STEPS (default {STAGES}; all of a fixed size where it is)",
     )
     parser.add_argument("--batch", type=int, default=8, help="pictures a step (default 8)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (default 0.002)")
@@ -251,12 +304,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--workers", type=int, default=os.cpu_count() or 1, help="processes that make pictures"
     )
     options = vars(parser.parse_args(arguments))
+    options["stages"] = options["stages"] or default_stages(options["network"])
     threads, workers = options.pop("threads"), options.pop("workers")
     if threads:
         torch.set_num_threads(threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        train(Plan(**options), workers=workers)
+        plan = Plan(**options)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        train(plan, workers=workers)
     except (OSError, ValueError, FloatingPointError) as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:

@@ -26,6 +26,7 @@ def make_entry(
         "model": bundle.name,
         "name": configuration.name,
         "bundle": {"path": str(bundle.path), "manifest_sha256": manifests[bundle.path]},
+        "untrained": bundle.untrained,
         "precision": configuration.precision,
         "threads": configuration.threads,
         "spin_percent": configuration.spin_percent,

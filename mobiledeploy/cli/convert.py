@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trust-checkpoint", is_flag=True, help="Run the code inside a pickled checkpoint. Only for your own."
 )
+@click.option("--untrained", is_flag=True, help="The weights are random: show no accuracy of its masks.")
 @format_option
 def command(
     source: Path,
@@ -77,6 +78,7 @@ def command(
     scale: str | None,
     color: str | None,
     trust_checkpoint: bool,
+    untrained: bool,
     form: str,
 ) -> None:
     """Turn a checkpoint or an ONNX file into a bundle of ncnn models.
@@ -109,6 +111,7 @@ def command(
         calibration=calibration,
         method=method,
         trust_checkpoint=trust_checkpoint,
+        untrained=untrained,
     )
     if toml := toml or describing_file(source, model):
         request = request.described_by(toml)

@@ -41,7 +41,7 @@ class Plan:
         keys = {
             "onnx": onnx,
             "samples": samples,
-            "description": _digest(request.name, mask, _code_digest()),
+            "description": _digest(request.name, mask, request.untrained, _code_digest()),
         }
         for precision in request.precisions:
             calibrated = request.method if precision == "int8" else None

@@ -185,6 +185,7 @@ class _Builder:
             **tensors,
             "mask": request.mask,
             "mask_activation": request.matte.activation if request.matte else None,
+            "untrained": request.untrained,
             "preprocessing": request.preprocessing.to_json() if request.preprocessing else None,
             "onnx": reference.facts,
             "samples": self.data.facts(),

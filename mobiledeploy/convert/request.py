@@ -75,7 +75,8 @@ class ConvertRequest:
     """Everything that determines a bundle.
 
     `source` is a checkpoint (then `model` names its network, FILE.py:NAME or package.module:NAME) or an .onnx
-    file. `calibration` is a folder of pictures or .npy arrays; int8 needs it.
+    file. `calibration` is a folder of pictures or .npy arrays; int8 needs it. `untrained` says that the weights are
+    random, so that no table shows how good its masks are.
     """
 
     source: Path
@@ -91,6 +92,7 @@ class ConvertRequest:
     calibration: Path | None = None
     method: str = "absmax"
     trust_checkpoint: bool = False
+    untrained: bool = False
 
     def described_by(self, toml: Path) -> ConvertRequest:
         """Return the request with what it leaves open filled in from a TOML file ([network], [preprocessing])."""

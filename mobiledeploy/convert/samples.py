@@ -11,7 +11,7 @@ import numpy as np
 
 from mobiledeploy.convert.request import ConvertRequest
 from mobiledeploy.errors import UsageError
-from mobiledeploy.preprocessing import FloatArray, Preprocessing, list_images
+from mobiledeploy.preprocessing import FloatArray, Preprocessing, list_images, read_npy
 from mobiledeploy.source.reference import TensorSpec
 
 KEPT = 4  # samples that travel in the bundle: enough to see that a variant is right, small to push
@@ -40,12 +40,12 @@ class InputData:
                 f"{file}: how does this picture become the network's input?",
                 hint="Give --mean, --scale and --color, or a TOML file with [preprocessing].",
             )
-        array = np.load(file, allow_pickle=False)
+        array = read_npy(file)
         if array.dtype != np.float32 or array.shape not in (shape, shape[1:]):
             raise UsageError(
                 f"{file}: {array.dtype} of shape {array.shape}; the network takes float32 {shape}"
             )
-        return np.ascontiguousarray(array.reshape(shape))
+        return np.array(array.reshape(shape), order="C")  # a copy: the file may change later
 
     def kept_samples(self) -> dict[str, FloatArray]:
         """Return the samples for the bundle, (N, ...) for each input: evenly spaced over the files, else noise."""

@@ -15,7 +15,8 @@ def bundle_table(bundle: Bundle) -> Table:
     columns = ["precision", "model size (M)"]
     columns += ["vs fp32"] if fp32 else []
     columns += [f"max error of {name}" for name in outputs]
-    columns += ["mask IoU"] if bundle.mask else []
+    mask = bundle.mask is not None and not bundle.untrained
+    columns += ["mask IoU"] if mask else []
     rows: list[dict[str, object]] = []
     for variant in bundle.variants.values():
         row: dict[str, object] = {
@@ -26,7 +27,7 @@ def bundle_table(bundle: Bundle) -> Table:
             row["vs fp32"] = f"{variant.size_bytes / fp32.size_bytes:.2f}"
         for name in outputs:
             row[f"max error of {name}"] = f"{variant.parity['outputs'][name]['max_abs']:.1e}"
-        if bundle.mask:
+        if mask:
             row["mask IoU"] = f"{variant.parity['mask_iou']:.4f}"
         rows.append(row)
     return columns, rows

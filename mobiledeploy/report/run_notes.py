@@ -25,6 +25,10 @@ def _notes(run: Run) -> list[str]:
         notes.append("A virtual phone: the timings are this computer's, not a phone's.")
     if any(entry["accuracy"]["samples"]["source"] == "noise" for entry in run.benchmarks):
         notes.append("No calibration pictures: the inputs are noise, and the accuracy says little.")
+    if any(entry.get("untrained") for entry in run.benchmarks):
+        notes.append(
+            "Untrained: random weights. Time and size mean something, what the network computes does not."
+        )
     return notes
 
 

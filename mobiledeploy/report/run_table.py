@@ -18,6 +18,7 @@ from mobiledeploy.statistics import (
     upstream_figures,
 )
 
+UNTRAINED = "untrained"
 # Shown with `details` only.
 _DETAILS = [
     "p99 (ms)",
@@ -38,11 +39,11 @@ def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
     `time` is the median, beside it its 95 % interval, and `p90` the 90th percentile of the samples. They are empty
-    where the device was emulated, as those timings are no latencies. The columns device, threads, mode and mask IoU
-    are left out where they would say nothing. `details` adds the other figures of docs/statistics.md.
+    where the device was emulated, as those timings are no latencies. The columns device, weights, threads, mode and mask
+    IoU are left out where they would say nothing. `details` adds the other figures of docs/statistics.md.
     """
     rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
-    columns = [name for name in ("device", "model", "precision", "threads", "mode") if _tells(rows, name)]
+    columns = [name for name in _IDENTITY if _tells(rows, name)]
     columns += ["model size (M)", "time (ms)", "95 % interval (ms)", "p90 (ms)"]
     columns += [name for name in _OF_A_MODE if any(name in row for row in rows)]
     columns += _DETAILS if details else []
@@ -50,8 +51,12 @@ def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     return [*columns, "mask IoU vs fp32" if masked else "max error vs fp32"], rows
 
 
+_IDENTITY = ("device", "model", "weights", "precision", "threads", "mode")
+
+
 def _tells(rows: Sequence[Mapping[str, object]], column: str) -> bool:
-    return column in ("model", "precision") or len({row[column] for row in rows}) > 1
+    values = {row[column] for row in rows}
+    return column in ("model", "precision") or len(values) > 1 or UNTRAINED in values
 
 
 def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, object]:
@@ -59,13 +64,14 @@ def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, o
     row: dict[str, object] = {
         "device": run.device_label,
         "model": entry["model"],
+        "weights": UNTRAINED if entry.get("untrained") else "trained",
         "precision": entry["precision"],
         "threads": entry["threads"],
         "mode": mode(run),
         "model size (M)": megabytes(entry["size_bytes"]),
         "max error vs fp32": f"{max(figures['max_abs'] for figures in accuracy['outputs'].values()):.1e}",
     }
-    if "mask_iou" in accuracy:
+    if "mask_iou" in accuracy and not entry.get("untrained"):
         row["mask IoU vs fp32"] = f"{accuracy['mask_iou']:.4f}"
     if entry["times_ms"]:
         samples = Samples.from_entry(entry)

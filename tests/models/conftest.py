@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import math
 import zlib
 from collections.abc import Callable
@@ -14,14 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.networks import CLASSES, create
+
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
-CLASSES = {
-    "seg_matting": "SegMatting",
-    "mobilenet_dilate_unet": "MobilenetDilateUnet",
-    "shuffle_seg_skipnet": "ShuffleSegSkipnet",
-    "esp_dense_seg": "EspDenseSeg",
-    "residualdense_bisenet": "ResidualdenseBisenet",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +33,7 @@ def network(request: pytest.FixtureRequest) -> str:
 def net(network: str) -> nn.Module:
     """A network with random weights, in eval mode."""
     torch.manual_seed(0)
-    module = importlib.import_module(f"models.{network}")
-    return getattr(module, CLASSES[network])().eval()
+    return create(network).eval()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from torch import nn
 
 from models.dataset import Preprocessing
 from models.evaluate import evaluate, main, mask_iou
+from models.networks import FIXED_SIDE, create, matte_of
 from models.seg_matting import SegMatting
 from models.synthetic import write_portraits
 
@@ -62,10 +63,32 @@ def test_evaluation_leaves_the_mode_alone():
     assert net.training
 
 
-def test_the_command_reads_a_checkpoint_and_a_folder(tmp_path, capsys):
-    torch.save({"epoch": 0, "state_dict": SegMatting().state_dict()}, tmp_path / "net.pth")
+def test_logits_become_alpha_through_the_sigmoid():
+    """Logits of 0 are no mask; those of red minus a half are one where red is above a half."""
+
+    class Logits(RedIsAlpha):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 20 * (x[:, :1] - 0.5)
+
+    truth = np.array([[255, 255], [0, 0]])
+    scores = evaluate(Logits(), PLAIN, [picture(truth, truth)])
+    assert scores.iou == 1
+    assert scores.mean_error == pytest.approx(1 / (1 + np.exp(10)), rel=1e-3)
+
+
+def test_every_network_gives_one_map_of_alphas(network, net, side):
+    with torch.inference_mode():
+        alpha = matte_of(net(torch.randn(1, 3, side, side)))
+    assert alpha.shape == (1, 1, side, side)
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+
+
+def test_the_command_reads_a_checkpoint_and_a_folder(network, tmp_path, capsys):
+    torch.save({"epoch": 0, "state_dict": create(network).state_dict()}, tmp_path / "net.pth")
     write_portraits(tmp_path / "photos", 2, seed=0, size=64)
-    main([str(tmp_path / "net.pth"), "--data", str(tmp_path / "photos"), "--size", "64"])
+    size = [] if network in FIXED_SIDE else ["--size", "64"]
+    main([str(tmp_path / "net.pth"), "--network", network, "--data", str(tmp_path / "photos"), *size])
     assert capsys.readouterr().out.startswith("2 pictures: mask IoU mean 0.")
 
 
@@ -101,3 +124,10 @@ def test_a_folder_without_photos_is_an_error(tmp_path, capsys):
         main([str(tmp_path / "net.pth"), "--data", str(tmp_path)])
     assert stop.value.code == 1
     assert "NAME_alpha.png" in capsys.readouterr().err
+
+
+def test_a_size_that_the_network_cannot_take_is_a_usage_error(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path / "net.pth"), "--network", "residualdense_bisenet", "--size", "256"])
+    assert stop.value.code == 2
+    assert "512" in capsys.readouterr().err

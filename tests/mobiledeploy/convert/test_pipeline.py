@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from mobiledeploy.convert import convert
 from mobiledeploy.convert.variants import FP32_TOLERANCE
 from mobiledeploy.errors import ConversionError, UsageError
+from mobiledeploy.report.bundle_table import bundle_table
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.files import load
@@ -87,6 +88,19 @@ def test_another_calibration_method_redoes_int8_alone(request_for, tiny_bundle, 
     assert "writing int8" in steps.seen
     assert not {"exporting to ONNX", "writing fp32", "writing fp16"} & set(steps.seen)
     assert bundle.manifest["variants"]["fp32"] == tiny_bundle.manifest["variants"]["fp32"]
+
+
+def test_untrained_weights_are_said_to_be_and_nothing_is_redone(
+    request_for, tiny_bundle, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "b")
+    steps = Steps()
+    bundle, made = convert(request_for(tmp_path / "b", untrained=True), steps)
+    assert made
+    assert not [step for step in steps.seen if step.startswith(("loading", "writing"))]
+    assert (tiny_bundle.untrained, bundle.untrained) == (False, True)
+    assert "mask IoU" in bundle_table(tiny_bundle)[0]
+    assert "mask IoU" not in bundle_table(bundle)[0]
 
 
 def test_a_changed_network_is_converted_again(request_for, workshop: Path, tmp_path: Path) -> None:

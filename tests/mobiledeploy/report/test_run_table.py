@@ -50,6 +50,16 @@ def test_without_a_mask_the_error_is_shown(make_run, accuracy) -> None:
     assert rows[0]["max error vs fp32"] == "2.0e-05"
 
 
+def test_an_untrained_network_has_no_iou(make_run) -> None:
+    run = make_run({"model": "trained"}, {"untrained": True})
+    columns, rows = run_table([run])
+    assert columns[1] == "weights"
+    assert [row["weights"] for row in rows] == ["trained", "untrained"]
+    assert [row.get("mask IoU vs fp32") for row in rows] == ["0.9999", None]
+    assert "Untrained" in " ".join(footnotes([run]))
+    assert "Untrained" not in " ".join(footnotes([make_run({})]))
+
+
 def test_emulated_runs_have_no_times(make_run) -> None:
     run = make_run({"times_ms": []}, kind="virtual", timed=False)
     assert "time (ms)" not in run_table([run], details=True)[1][0]

@@ -1,4 +1,4 @@
-"""How far one output is from another: figures for parity and for masks."""
+"""How far one output is from another, whatever it means: the difference of arrays, in the output's own unit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
-
-MASK_THRESHOLD = 0.5  # a pixel belongs to the subject where alpha is above it
 
 
 def max_abs(a: FloatArray, b: FloatArray) -> float:
@@ -23,12 +21,3 @@ def mean_abs(a: FloatArray, b: FloatArray) -> float:
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("inf")
     return float(np.abs(a.astype(np.float64) - b).mean()) if a.size else 0.0
-
-
-def mask_iou(alpha: FloatArray, reference: FloatArray) -> float:
-    """Return the mean over samples (first axis) of the masks' intersection over union; 1 where both are empty."""
-    masks = (alpha > MASK_THRESHOLD, reference > MASK_THRESHOLD)
-    both, either = (
-        operation(*masks).reshape(len(alpha), -1).sum(1) for operation in (np.logical_and, np.logical_or)
-    )
-    return float(np.mean(np.where(either == 0, 1.0, both / np.maximum(either, 1))))
