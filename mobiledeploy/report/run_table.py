@@ -39,8 +39,8 @@ def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
     `time` is the median, beside it its 95 % interval, and `p90` the 90th percentile of the samples. They are empty
-    where the device was emulated, as those timings are no latencies. The columns device, weights, threads, mode and mask
-    IoU are left out where they would say nothing. `details` adds the other figures of docs/statistics.md.
+    where the device was emulated, as those timings are no latencies. Columns are left out where they would say
+    nothing: device, weights, threads, mode and mask IoU. `details` adds the other figures of docs/statistics.md.
     """
     rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
     columns = [name for name in _IDENTITY if _tells(rows, name)]

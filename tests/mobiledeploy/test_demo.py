@@ -11,7 +11,8 @@ from mobiledeploy.benchmark.accuracy import check_device_parity
 from mobiledeploy.demo import ALL, run_demo
 from mobiledeploy.device import open_device
 from mobiledeploy.phone import VirtualPhone
-from mobiledeploy.report.run_table import footnotes, run_table
+from mobiledeploy.report.run_notes import footnotes
+from mobiledeploy.report.run_table import run_table
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mobiledeploy.report.run_notes import footnotes
 from mobiledeploy.report.run_table import run_table
 
 
