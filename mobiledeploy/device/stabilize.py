@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device.facts import split_sections
-from mobiledeploy.errors import DeviceError, MobileDeployError
+from mobiledeploy.errors import DeviceError, MobileDeployError, UsageError
 from ncnn_tools.files import write_atomically
 
 if TYPE_CHECKING:
@@ -125,9 +125,10 @@ def default_journal_dir() -> Path:
 def stabilized(device: Device, journal_dir: Path | None = None) -> Iterator[Stabilization]:
     """Stabilize a device for as long as the block runs; gives what was changed.
 
-    What a device doesn't support is recorded, never an error. Raises DeviceError where another process is
-    stabilizing the same device, or where what an earlier one changed could not be restored; else errors as of
-    `Device.run`. At the end, a device that can't be reached makes `pending`, not an error.
+    What a device doesn't support is recorded, never an error. At the end, a device that can't be reached makes
+    `pending`, not an error. Raises DeviceError where another process is stabilizing the same device, or where what
+    an earlier one changed could not be restored, and UsageError where the note can't be written (nothing is
+    changed then); else errors as of `Device.run`.
     """
     journal = journal_dir or default_journal_dir()
     survey = _survey(device)
@@ -137,6 +138,8 @@ def stabilized(device: Device, journal_dir: Path | None = None) -> Iterator[Stab
             raise DeviceError(
                 f"another process is stabilizing {device.serial}", hint="Wait until it has ended."
             )
+        if _restore(device, path):  # of a block before this one, whose connection was lost
+            survey = _survey(device)
         if (left := _read_note(path)) is not None:
             raise _not_restored(device.serial, left, path)
         planned = _plan(survey)
@@ -301,8 +304,10 @@ def _note_path(journal: Path, identity: str) -> Path:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     """Hold a device's lock, which ends with the process however that ends; False where another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as file:
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_suffix(".lock").open("w")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -313,13 +318,25 @@ def _locked(path: Path) -> Iterator[bool]:
 
 def _write_note(path: Path, note: _Note) -> None:
     """Write a note so that it outlives a power cut too, which it could not without the two fsync."""
-    write_atomically(path, json.dumps(asdict(note), indent=1).encode())
-    for written in (path, path.parent):
-        descriptor = os.open(written, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with _writing(path):
+        write_atomically(path, json.dumps(asdict(note), indent=1).encode())
+        for written in (path, path.parent):
+            descriptor = os.open(written, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"can't write {path}: {error.strerror or error}",
+            hint="Without this note a device could not be restored. $MOBILEDEPLOY_CACHE chooses another folder.",
+        ) from error
 
 
 def _read_note(path: Path) -> _Note | None:
