@@ -107,7 +107,7 @@ def _describe(facts: DeviceFacts) -> str:
     unknown = [core.index for core in facts.cores if not core.max_khz]
     if unknown:
         lines.append(f"cores {_write(unknown)}: clock unknown")
-    return "\n".join([*lines, "`all`, a mask such as 0xF0 and a list such as 4-7 always work."])
+    return "\n".join([*lines, "`all`, and masks (0x3) and lists (0-1) of its cores, always work."])
 
 
 def _write(cores: Sequence[int]) -> str:

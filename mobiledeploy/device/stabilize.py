@@ -19,7 +19,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -113,7 +113,7 @@ class _Note:
 
     boot_id: str
     confirmed: bool
-    changes: tuple[Change, ...] = field(default=())
+    changes: tuple[Change, ...]
 
 
 def default_journal_dir() -> Path:
