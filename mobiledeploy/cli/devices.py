@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from mobiledeploy.cli.options import format_option, serial_option
+from mobiledeploy.cli.output import tell_restored
 from mobiledeploy.errors import MobileDeployError
 
 if TYPE_CHECKING:
-    from mobiledeploy.device import DeviceFacts, DeviceSummary
+    from mobiledeploy.device import DeviceFacts, DeviceState, DeviceSummary
 
 _COLUMNS = ("serial", "state", "model", "soc", "abi", "cores", "CPU features", "memory (GB)", "android")
+_STATE_COLUMNS = ("temperature (°C)", "thermal status", "battery", "governor")
 
 # What decides which kernels ncnn can use; the others would only widen the table. JSON has them all.
 _KERNEL_FEATURES = (
@@ -41,9 +43,10 @@ _KERNEL_FEATURES = (
 def command(serial: str | None, clean: bool, form: str) -> None:
     """List devices and their facts, or clean what was pushed to them.
 
-    With --serial only that device is shown. Devices come from a running ADB server, from USB, and from virtual
-    phones started by `mobiledeploy phone`. --clean takes the only device there is, or the one that --serial or
-    $ANDROID_SERIAL names.
+    With --serial only that device is shown, and how it is right now: temperature, thermal status, battery,
+    governor; with JSON also clocks, load, memory and screen. Devices come from a running ADB server, from USB, and
+    from virtual phones started by `mobiledeploy phone`. --clean takes the only device there is, or the one that
+    --serial or $ANDROID_SERIAL names.
     """
     if clean:
         _clean(serial, form)
@@ -56,6 +59,7 @@ def _clean(serial: str | None, form: str) -> None:
     from mobiledeploy.report.formats import render
 
     with open_device(serial) as device:
+        tell_restored(device)
         freed = device.clean()
         row = {"serial": device.facts.serial, "freed_bytes": freed}
     click.echo(render(list(row), [row], form))
@@ -66,8 +70,10 @@ def _list(serial: str | None, form: str) -> None:
     from mobiledeploy.report.formats import render
 
     if serial is not None:
-        facts = _facts(serial)
-        click.echo(render(_COLUMNS, [_row(facts)], form, document=[facts.to_json()]))
+        facts, state = _examine(serial)
+        row = {**_row(facts), **_state_row(state)}
+        document = {**facts.to_json(), "device_state": state.to_json()}
+        click.echo(render(_COLUMNS + _STATE_COLUMNS, [row], form, document=[document]))
         return
     rows: list[dict[str, object]] = []
     documents: list[dict[str, object]] = []
@@ -84,7 +90,16 @@ def _facts(serial: str) -> DeviceFacts:
     from mobiledeploy.device import open_device
 
     with open_device(serial) as device:
+        tell_restored(device)
         return device.facts
+
+
+def _examine(serial: str) -> tuple[DeviceFacts, DeviceState]:
+    from mobiledeploy.device import open_device, read_state
+
+    with open_device(serial) as device:
+        tell_restored(device)
+        return device.facts, read_state(device)
 
 
 def _describe(summary: DeviceSummary) -> tuple[dict[str, object], dict[str, object]]:
@@ -112,6 +127,23 @@ def _row(facts: DeviceFacts) -> dict[str, object]:
         "CPU features": " ".join(name for name in _KERNEL_FEATURES if name in facts.cpu_features),
         "memory (GB)": f"{facts.memory_bytes / 1e9:.1f}" if facts.memory_bytes else None,
         "android": facts.android_version,
+    }
+
+
+def _state_row(state: DeviceState) -> dict[str, object]:
+    note = " (made up)" if state.simulated else ""
+    battery, cpu = state.battery, state.hottest("cpu")
+    temperatures = [
+        f"{name} {celsius:.1f}"
+        for name, celsius in (("battery", battery.temperature_c), ("CPU", cpu.celsius if cpu else None))
+        if celsius is not None
+    ]
+    charge = f"{battery.level_percent} % {battery.status or ''}".strip()
+    return {
+        "temperature (°C)": ", ".join(temperatures) + note if temperatures else None,
+        "thermal status": state.thermal_status_name,
+        "battery": charge + note if battery.level_percent is not None else None,
+        "governor": " ".join(state.governors),
     }
 
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from mobiledeploy.benchmark import Run
+    from mobiledeploy.device import Device
 
 
 def print_runs(runs: Sequence[Run], form: str, *, details: bool = False) -> None:
@@ -24,3 +25,9 @@ def print_runs(runs: Sequence[Run], form: str, *, details: bool = False) -> None
         click.echo("")
     for note in footnotes(runs):
         click.echo(note, err=form in ("csv", "json"))
+
+
+def tell_restored(device: Device) -> None:
+    """Say on stderr what was put back of an earlier run's changes when the device was opened."""
+    for restored in device.restored:
+        click.echo(f"left over from an earlier run on {device.serial}: {restored}", err=True)

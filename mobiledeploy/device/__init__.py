@@ -9,6 +9,7 @@ from mobiledeploy.device.device import Device
 from mobiledeploy.device.discovery import DeviceSummary, list_devices, open_device
 from mobiledeploy.device.facts import Core, DeviceFacts
 from mobiledeploy.device.shell import Completed
+from mobiledeploy.device.state import DeviceState, read_state
 from mobiledeploy.device.transport import ConnectionLostError
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "Core",
     "Device",
     "DeviceFacts",
+    "DeviceState",
     "DeviceSummary",
     "list_devices",
     "open_device",
+    "read_state",
 ]

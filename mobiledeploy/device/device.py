@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mobiledeploy.device.facts import FACTS_SCRIPT, DeviceFacts, parse_facts
 from mobiledeploy.device.files import Progress, pull, push
@@ -24,6 +24,9 @@ from mobiledeploy.device.transport import (
 )
 from mobiledeploy.errors import DeviceError, DeviceRunError, MobileDeployError, TimedOutError, UsageError
 
+if TYPE_CHECKING:
+    from mobiledeploy.device.stabilize import Restored
+
 FOLDER = "/data/local/tmp/mobiledeploy"
 
 _QUICK_S = 30.0  # for commands that only look or tidy up
@@ -35,12 +38,14 @@ class Device:
     """A device that was opened; used by one thread at a time, and as a context manager.
 
     `connect` makes a new connection: it is called at first use, and again after a connection was
-    lost or had to be given up. All methods raise DeviceError where the device can't be reached.
+    lost or had to be given up. All methods raise DeviceError where the device can't be reached. `restored` is what
+    `open_device` put back of an earlier run's changes, for a caller to tell.
     """
 
     def __init__(self, connect: Callable[[], Transport]) -> None:
         self._connect = connect
         self._transport: Transport | None = None
+        self.restored: tuple[Restored, ...] = ()
 
     def __enter__(self) -> Device:
         return self
@@ -53,6 +58,11 @@ class Device:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+
+    @property
+    def serial(self) -> str:
+        """The name by which ADB reaches the device."""
+        return self._connected().serial
 
     @cached_property
     def facts(self) -> DeviceFacts:

@@ -17,6 +17,7 @@ from mobiledeploy.device.direct import DirectTransport, unauthorized
 from mobiledeploy.device.keys import load_signers
 from mobiledeploy.device.links import TcpLink, UsbLink
 from mobiledeploy.device.registry import registered_phones
+from mobiledeploy.device.stabilize import restore_pending
 from mobiledeploy.device.transport import Transport
 from mobiledeploy.device.usb import find_usb_device, usb_available, usb_devices
 from mobiledeploy.errors import DeviceError
@@ -62,14 +63,21 @@ def open_device(
 
     None takes `$ANDROID_SERIAL`, else the only device there is. A serial that a running ADB server
     knows is reached through that server. `authorization_timeout_s` is how long a user has to accept
-    this computer's key on the phone. Raises DeviceError where there is no such device, none at all,
-    several and no choice, or where it can't be used.
+    this computer's key on the phone. What an earlier process changed on the device and could not put back is
+    put back first (see `stabilize`), and kept in `Device.restored`. Raises DeviceError where there is no such
+    device, none at all, several and no choice, or where it can't be used.
     """
     chosen = serial or os.environ.get("ANDROID_SERIAL") or _only_serial()
     connect = _way_to(chosen, authorization_timeout_s)
     transport = connect()
     waiting = [transport]
-    return Device(lambda: waiting.pop() if waiting else connect())
+    device = Device(lambda: waiting.pop() if waiting else connect())
+    try:
+        device.restored = restore_pending(device)
+    except BaseException:
+        device.close()
+        raise
+    return device
 
 
 def _from_server(device: ListedDevice) -> DeviceSummary:

@@ -97,7 +97,7 @@ class DeviceFacts:
 
 def parse_facts(output: str, *, serial: str, transport: Literal["usb", "tcp"]) -> DeviceFacts:
     """Read the output of `FACTS_SCRIPT`; what is missing or garbled in it stays empty."""
-    sections = _split(output)
+    sections = split_sections(output)
     properties = _parse_properties(sections[""])
     processors = _parse_cpuinfo(sections.get("cpuinfo", ""))
     virtual = properties.get("ro.mobiledeploy.virtual") == "1"
@@ -120,7 +120,7 @@ def parse_facts(output: str, *, serial: str, transport: Literal["usb", "tcp"]) -
     )
 
 
-def _split(output: str) -> dict[str, str]:
+def split_sections(output: str) -> dict[str, str]:
     """Split at lines like =name=; what comes before the first is named ""."""
     pieces = re.split(r"^=(\w+)=\r?\n", output, flags=re.MULTILINE)
     return {"": pieces[0], **dict(zip(pieces[1::2], pieces[2::2], strict=True))}

@@ -6,6 +6,7 @@ Nothing in it claims to be a phone that one can buy: the model names the compute
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -54,14 +55,15 @@ class Identity:
     """Everything that a phone's folder and greeting are made from.
 
     `emulator` is the argv that comes before a pushed program, empty where programs run natively;
-    `max_khz` holds each core's highest clock, None where it isn't known.
+    `cpufreq` holds each core's files of that name: this computer's own as they read at the start, none where it
+    has none or where the CPU is emulated.
     """
 
     abi: str
     model: str
     emulator: tuple[str, ...]
     cpuinfo: str
-    max_khz: tuple[int | None, ...]
+    cpufreq: tuple[dict[str, str], ...]
     properties: dict[str, str]
 
 
@@ -90,7 +92,7 @@ def _native(abi: str) -> Identity:
         model=f"virtual phone on {host}",
         emulator=(),
         cpuinfo=Path("/proc/cpuinfo").read_text(errors="replace"),
-        max_khz=tuple(_max_khz(core) for core in range(os.cpu_count() or 1)),
+        cpufreq=tuple(_cpufreq(core) for core in range(os.cpu_count() or 1)),
         properties=_properties(abi, model=f"virtual phone on {host}", soc=host, host=host, emulated=False),
     )
 
@@ -117,7 +119,7 @@ def _emulated(abi: str | None, cpu: str | None) -> Identity:
         model=title,
         emulator=(emulator, "-cpu", name),
         cpuinfo=_arm_cpuinfo(model, cores),
-        max_khz=(None,) * cores,
+        cpufreq=({},) * cores,
         properties=_properties(model.abi, model=title, soc=f"{name} (QEMU)", host=host, emulated=True),
     )
 
@@ -149,11 +151,13 @@ def _host_cpu() -> str:
     return re.sub(r"[^\w .@()+-]", " ", match[1]).strip() if match else platform.machine()
 
 
-def _max_khz(core: int) -> int | None:
-    try:
-        return int(Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq").read_text())
-    except (OSError, ValueError):
-        return None
+def _cpufreq(core: int) -> dict[str, str]:
+    """Return what Linux says of a core's clock, by file name (Documentation/admin-guide/pm/cpufreq.rst)."""
+    files = {}
+    for name in ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq", "scaling_governor"):
+        with contextlib.suppress(OSError):
+            files[name] = Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq", name).read_text().strip()
+    return files
 
 
 def _arm_cpuinfo(cpu: EmulatedCpu, cores: int) -> str:

@@ -14,15 +14,17 @@ phone has one.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shlex
 from pathlib import Path, PurePosixPath
 
 from mobiledeploy.errors import UsageError
+from mobiledeploy.phone.android_state import COMMANDS, INITIAL
 from mobiledeploy.phone.identity import Identity
 
-MAPPED = ("/data/local/tmp", "/proc/cpuinfo", "/sys/devices/system/cpu")
+MAPPED = ("/data/local/tmp", "/proc/cpuinfo", "/sys/devices/system/cpu", "/sys/class/thermal")
 
 # Not behind a character that makes it the middle of a longer path; ends where the name ends.
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(MAPPED)})(?![\w.-])")
@@ -81,14 +83,23 @@ class System:
 
     def _furnish(self, identity: Identity) -> None:
         (self.root / "data/local/tmp").mkdir(parents=True, exist_ok=True)
-        properties = "".join(f"{name}={value}\n" for name, value in identity.properties.items())
+        # A number of its own for each folder, as each phone has one: made up, and says so.
+        serial = f"virtual-{hashlib.sha256(str(self.root).encode()).hexdigest()[:12]}"
+        listed = {**identity.properties, "ro.serialno": serial}
+        properties = "".join(f"{name}={value}\n" for name, value in listed.items())
         self._write("system/build.prop", properties)
         self._write("proc/cpuinfo", identity.cpuinfo)
-        for core, max_khz in enumerate(identity.max_khz):
+        for core, files in enumerate(identity.cpufreq):
             folder = f"sys/devices/system/cpu/cpu{core}"
             (self.root / folder).mkdir(parents=True, exist_ok=True)
-            if max_khz is not None:
-                self._write(f"{folder}/cpufreq/cpuinfo_max_freq", f"{max_khz}\n")
+            for name, text in files.items():
+                self._write(f"{folder}/cpufreq/{name}", f"{text}\n")
+        self._write("sys/devices/system/cpu/online", f"0-{len(identity.cpufreq) - 1}\n")
+        for name, text in INITIAL.items():
+            if not (self.root / name).exists():  # a folder that was kept keeps its phone's state
+                self._write(name, f"{text}\n")
+        for name, script in COMMANDS.items():
+            self._write(f"system/bin/{name}", script.replace("@ROOT@", str(self.root)), mode=0o755)
         emulator = shlex.join(identity.emulator) + " " if identity.emulator else ""
         start = _START.format(machine=_MACHINES[identity.abi], emulator=emulator, abi=identity.abi)
         self._write("system/bin/start", start, mode=0o755)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.variants import ncnn_outputs
-from mobiledeploy.errors import CheckFailedError, UsageError
+from mobiledeploy.errors import CheckFailedError
 from mobiledeploy.preprocessing import FloatArray
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
@@ -87,19 +87,11 @@ class _Runner:
         return results
 
 
-def _alpha_maps(bundle: Bundle, outputs: Outputs) -> FloatArray:
-    """Return the mattes among a bundle's outputs, (N, H, W) in 0..1; UsageError where the mask is not one map."""
-    mask = outputs[str(bundle.mask)]
-    if mask.size != len(mask) * np.prod(mask.shape[-2:]):
-        raise UsageError(f"{bundle.path}: the mask {bundle.mask!r} of shape {mask.shape} is not one map")
-    return mask.reshape(len(mask), *mask.shape[-2:])
-
-
 def _mattes(bundle: Bundle, outputs: Mapping[str, Outputs], picture: Picture) -> dict[str, FloatArray]:
     """Return the matte of each variant, H x W, and the true one under `_TRUTH`."""
-    if bundle.mask is None or bundle.untrained:
+    if bundle.matte is None or bundle.untrained:
         return {}
-    mattes = {name: _alpha_maps(bundle, values)[0] for name, values in outputs.items()}
+    mattes = {name: bundle.matte.alpha(values)[0] for name, values in outputs.items()}
     return mattes if picture.truth is None else {**mattes, _TRUTH: picture.truth}
 
 

@@ -12,6 +12,7 @@ import pytest
 from mobiledeploy.cli import COMMANDS, devices
 from mobiledeploy.device import open_device
 from mobiledeploy.device.registry import RegisteredPhone, registered
+from mobiledeploy.device.stabilize import stabilized
 from mobiledeploy.phone import VirtualPhone
 
 Command = Callable[..., tuple[int, str, str]]
@@ -59,6 +60,36 @@ def test_each_device_has_its_facts(command: Command) -> None:
         code, out, _ = command("devices", "-s", two.serial)
         assert two.serial in out
         assert one.serial not in out
+
+
+def test_the_state_of_one_device(command: Command) -> None:
+    with running("one") as phone:
+        (phone.root / "system/state/thermal_status").write_text("2\n")
+        (phone.root / "system/state/battery_temperature").write_text("387\n")
+        code, out, _ = command("devices", "-s", phone.serial, "--format", "json")
+        (document,) = json.loads(out)
+        assert code == 0
+        assert document["model"] == phone.identity.model
+        assert document["device_state"]["thermal_status_name"] == "moderate"
+        assert document["device_state"]["battery"]["temperature_c"] == 38.7
+        _, out, _ = command("devices", "-s", phone.serial, "--format", "csv")
+        assert out.splitlines()[0].endswith(",temperature (°C),thermal status,battery,governor")
+        assert '"battery 38.7, CPU 30.0 (made up)",moderate,100 % full (made up),' in out
+
+
+def test_what_an_earlier_run_left_is_restored_and_said(command: Command) -> None:
+    with running("one") as phone:
+        setting = phone.root / "system/state/settings/global/stay_on_while_plugged_in"
+        whole = (phone.root / "system/bin/settings").read_text()
+        with open_device(phone.serial) as device, stabilized(device):
+            (phone.root / "system/bin/settings").write_text("#!/bin/sh\nexit 1\n")
+        (phone.root / "system/bin/settings").write_text(whole)
+        assert setting.read_text() == "7\n"
+        code, _, err = command("devices", "-s", phone.serial)
+        assert code == 0
+        assert "stay_on_while_plugged_in restored: 0" in err
+        assert setting.read_text() == "0\n"
+        assert command("devices", "-s", phone.serial)[2] == ""
 
 
 def test_one_that_does_not_answer_does_not_hide_the_others(command: Command) -> None:

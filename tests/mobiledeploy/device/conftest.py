@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,53 @@ def connected_to_server(
     assert connected.stdout.startswith(b"connected to"), connected
     yield
     adb("disconnect", phone.serial)
+
+
+class CuttingProxy:
+    """Passes bytes between its clients and a phone, and breaks a connection when it is told to."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._limit: int | None = None
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_after(self, limit: int) -> None:
+        """Break the current connection once so many more bytes have gone to the phone; only once."""
+        self._limit = limit
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            phone = socket.create_connection(("127.0.0.1", self._target))
+            threading.Thread(target=self._pass_on, args=(client, phone, True), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(phone, client, False), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if counted and self._limit is not None:
+                    data, over = data[: self._limit], len(data) > self._limit
+                    self._limit -= len(data)
+                    if over:
+                        self._limit = None
+                        target.sendall(data)
+                        break
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def proxy(phone: VirtualPhone) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(phone.port)
+    yield proxy
+    proxy.close()

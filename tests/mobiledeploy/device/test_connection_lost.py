@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,56 +13,6 @@ from mobiledeploy.device import ConnectionLostError, open_device
 from mobiledeploy.device.device import FOLDER
 from mobiledeploy.errors import DeviceError
 from mobiledeploy.phone import VirtualPhone
-
-
-class CuttingProxy:
-    """Passes bytes between its clients and a phone, and breaks a connection when it is told to."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._limit: int | None = None
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut_after(self, limit: int) -> None:
-        """Break the current connection once so many more bytes have gone to the phone; only once."""
-        self._limit = limit
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            phone = socket.create_connection(("127.0.0.1", self._target))
-            threading.Thread(target=self._pass_on, args=(client, phone, True), daemon=True).start()
-            threading.Thread(target=self._pass_on, args=(phone, client, False), daemon=True).start()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if counted and self._limit is not None:
-                    data, over = data[: self._limit], len(data) > self._limit
-                    self._limit -= len(data)
-                    if over:
-                        self._limit = None
-                        target.sendall(data)
-                        break
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def proxy(phone: VirtualPhone) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(phone.port)
-    yield proxy
-    proxy.close()
 
 
 def is_gone(pid: int) -> bool:
@@ -76,7 +23,7 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_in_the_middle_of_a_push(phone: VirtualPhone, proxy: CuttingProxy, tmp_path: Path) -> None:
+def test_in_the_middle_of_a_push(phone: VirtualPhone, proxy: Any, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(os.urandom(5_000_000))
     with open_device(f"127.0.0.1:{proxy.port}") as device:
         device.run(["true"], timeout_s=20)
@@ -88,7 +35,7 @@ def test_in_the_middle_of_a_push(phone: VirtualPhone, proxy: CuttingProxy, tmp_p
         assert stored.read_bytes() == (tmp_path / "source").read_bytes()
 
 
-def test_in_the_middle_of_a_command(proxy: CuttingProxy) -> None:
+def test_in_the_middle_of_a_command(proxy: Any) -> None:
     pids: list[int] = []
 
     def cut(_: str, data: bytes) -> None:

@@ -24,6 +24,7 @@ def system(tmp_path: Path) -> System:
         ("x --out=/data/local/tmp/o", "x --out=R/data/local/tmp/o"),
         ("cat /proc/cpuinfo", "cat R/proc/cpuinfo"),
         ("ls /sys/devices/system/cpu/cpu0", "ls R/sys/devices/system/cpu/cpu0"),
+        ("cat /sys/class/thermal/thermal_zone*/temp", "cat R/sys/class/thermal/thermal_zone*/temp"),
         # Other paths, and paths of which one of ours is only a part
         ("ls /data/local/tmpfs /data/local", "ls /data/local/tmpfs /data/local"),
         ("ls /mnt/data/local/tmp ./data/local/tmp", "ls /mnt/data/local/tmp ./data/local/tmp"),

@@ -92,9 +92,14 @@ def test_the_samples_have_no_truth_and_fp32_is_exact_on_them(tiny_bundle) -> Non
         assert entry.against_truth is None
 
 
-@pytest.mark.parametrize("change", [{"mask": None}, {"untrained": True}])
-def test_without_a_mask_or_training_outputs_alone_are_compared(tiny_bundle, labelled: Path, change) -> None:
-    bundle = dataclasses.replace(tiny_bundle, manifest={**tiny_bundle.manifest, **change})
+@pytest.mark.parametrize("lacks", ["mask", "training"])
+def test_without_a_mask_or_training_outputs_alone_are_compared(
+    tiny_bundle, labelled: Path, lacks: str
+) -> None:
+    changes = (
+        {"matte": None} if lacks == "mask" else {"manifest": {**tiny_bundle.manifest, "untrained": True}}
+    )
+    bundle = dataclasses.replace(tiny_bundle, **changes)
     result = verify(bundle, folder_pictures(bundle, labelled))
     assert [entry.precision for entry in result.variants] == ["fp32", "fp16", "int8"]
     for entry in variant(result, "int8").pictures:
