@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from mobiledeploy.errors import CheckFailedError, UsageError
+from mobiledeploy.matte import Matte
 from mobiledeploy.metrics.clip import flicker
 from mobiledeploy.metrics.matting import mean_error
 from mobiledeploy.verify import Pictures, folder_pictures, sample_pictures, verify
@@ -136,6 +137,6 @@ def test_a_variant_that_is_not_there(tiny_bundle) -> None:
 
 
 def test_a_mask_of_several_maps_is_refused(tiny_bundle) -> None:
-    bundle = dataclasses.replace(tiny_bundle, manifest={**tiny_bundle.manifest, "mask": "seg"})
-    with pytest.raises(UsageError, match="not one map"):
+    bundle = dataclasses.replace(tiny_bundle, matte=Matte("seg"))
+    with pytest.raises(UsageError, match="made from Nx1xHxW"):
         verify(bundle, sample_pictures(bundle))
