@@ -21,11 +21,11 @@ class Cut:
     """The connection ends within a packet, as when the cable is pulled or the Wi-Fi goes.
 
     It happens once `bytes` have passed in `direction` (`in` is towards the phone) or `seconds` have, counted
-    from the connection's start, or from the injection on one that is open already; with neither, at once or,
-    on a new connection, with its first byte.
-    `reset` tells the peer by a TCP reset; `silence` tells it nothing: no byte comes or goes any more. `down`:
-    the seconds for which the port then refuses connections, `inf` for good; then all connections are cut
-    together, as by an unplugged phone or a daemon that restarts. `count` connections suffer.
+    from the connection's start, or from the injection on one that is open already; with neither, at once. A
+    peer that connects and sends nothing is not cut by bytes. `reset` tells the peer by a TCP reset; `silence`
+    tells it nothing: no byte comes or goes any more. `down`: the seconds for which the port then refuses
+    connections, `inf` for good; then all connections are cut together, as by an unplugged phone or a daemon
+    that restarts. `count` connections suffer.
     """
 
     bytes: int | None = None
@@ -229,11 +229,15 @@ def format_fault(fault: Fault) -> str:
     """Return the text that `parse_fault` reads as this fault; fields with their default value are left out."""
     kind = next(kind for kind, chosen in KINDS.items() if isinstance(fault, chosen))
     given = [
-        f"{field.name}={getattr(fault, field.name)}"
+        f"{field.name}={_write(getattr(fault, field.name))}"
         for field in fields(fault)
         if getattr(fault, field.name) != field.default
     ]
     return f"{kind}:{','.join(given)}" if given else kind
+
+
+def _write(value: str | float) -> str:
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _read(hint: Any, name: str, text: str) -> object:

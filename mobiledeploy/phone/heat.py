@@ -11,7 +11,7 @@ from pathlib import Path
 from mobiledeploy.phone.faults import Throttle
 from ncnn_tools.files import write_atomically
 
-COLD_C, HOT_C = 35.0, 85.0
+COLD_C, HOT_C = 30.0, 85.0
 UNKNOWN_MAX_KHZ = 2_000_000  # stands in where this computer doesn't tell its clock
 # Android's android.os.PowerManager: THERMAL_STATUS_NONE and THERMAL_STATUS_SEVERE.
 STATUS_NONE, STATUS_SEVERE = 0, 3

@@ -53,7 +53,7 @@ class Line:
             with self._lock:
                 if injection not in self._known:
                     self._known.add(injection)
-                    self._armed.append(self._arm(injection))
+                    self._armed.append(_arm(injection))
         self._wake_up()
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -62,8 +62,9 @@ class Line:
             self._wait_for(select.POLLIN)
             with self._lock, contextlib.suppress(BlockingIOError):
                 size = self._allowed("in", len(buffer))
-                if size == 0:
-                    continue  # the other thread has used the last byte before a cut
+                if size == 0 and self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                    self._used = True
+                    continue  # to the cut
                 count = self._socket.recv_into(buffer[:size], size, socket.MSG_DONTWAIT)
                 self._passed("in", count)
                 if count == 0 or not self._silent:
@@ -139,7 +140,8 @@ class Line:
     def _strike_what_is_due(self) -> None:
         now = time.monotonic()
         with self._lock:
-            due = [armed for armed in self._armed if armed.left <= 0 or armed.due <= now]
+            # Who only knocks, to see whether the port is open, is no peer: used is a line once bytes came.
+            due = [armed for armed in self._armed if (armed.left <= 0 and self._used) or armed.due <= now]
             self._armed = [armed for armed in self._armed if armed not in due]
         for armed in due:
             if armed.injection.strike():
@@ -160,13 +162,12 @@ class Line:
     def _applying(self, direction: str) -> list[_Armed]:
         return [armed for armed in self._armed if armed.injection.fault.direction in ("both", direction)]
 
-    def _arm(self, injection: Injection[Cut]) -> _Armed:
-        cut, now = injection.fault, time.monotonic()
-        if cut.bytes is None and cut.seconds is None:
-            # Not before something has passed: who only knocks, to see whether the port is open, is no peer.
-            return _Armed(injection, 0 if self._used else 1, math.inf)
-        return _Armed(
-            injection,
-            left=math.inf if cut.bytes is None else cut.bytes,
-            due=math.inf if cut.seconds is None else now + cut.seconds,
-        )
+
+def _arm(injection: Injection[Cut]) -> _Armed:
+    cut, now = injection.fault, time.monotonic()
+    at_once = cut.bytes is None and cut.seconds is None
+    return _Armed(
+        injection,
+        left=0 if at_once else math.inf if cut.bytes is None else cut.bytes,
+        due=math.inf if cut.seconds is None else now + cut.seconds,
+    )
