@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import socket
 import threading
 
@@ -51,6 +50,7 @@ class Door:
         with self._lock:
             self._closed = True
             self._wake_accept()
+            self._listener.close()
 
     def _wake_accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ class Door:
         with socket.socket() as placeholder:  # it refuses, and keeps the port from being given away
             placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             placeholder.bind((HOST, self.port))
-            until.wait(None if math.isinf(seconds) else seconds)
+            until.wait(min(seconds, threading.TIMEOUT_MAX))
             with self._lock:
                 if self._closed:
                     return False

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 from mobiledeploy.errors import UsageError
 
 ALWAYS = math.inf  # as a count: as often as there is an occasion, until it is healed
+MAX_DURATION = 1e6  # what every way to wait can wait for, in seconds and in milliseconds
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Cut:
     count: float = 1
 
     def __post_init__(self) -> None:
-        _not_negative(self, "bytes", "seconds", "down")
+        _size(self, "bytes")
+        _duration(self, "seconds")
+        _duration(self, "down", endless=True)
         _countable(self)
 
 
@@ -68,8 +71,7 @@ class Slow:
     ms: float = 200.0
 
     def __post_init__(self) -> None:
-        _not_negative(self, "ms")
-        _finite(self, "ms")
+        _duration(self, "ms")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Full:
     after: int = 0
 
     def __post_init__(self) -> None:
-        _not_negative(self, "after")
+        _size(self, "after")
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,7 @@ class Kill:
     count: float = ALWAYS
 
     def __post_init__(self) -> None:
-        _not_negative(self, "after")
-        _finite(self, "after")
+        _duration(self, "after")
         _countable(self)
 
     @property
@@ -113,8 +114,7 @@ class Hang:
     count: float = ALWAYS
 
     def __post_init__(self) -> None:
-        _not_negative(self, "after")
-        _finite(self, "after")
+        _duration(self, "after")
         _countable(self)
 
 
@@ -132,8 +132,8 @@ class Throttle:
     period_ms: float = 10.0
 
     def __post_init__(self) -> None:
-        _not_negative(self, "after", "cool")
-        _finite(self, "after")
+        _duration(self, "after")
+        _duration(self, "cool", endless=True)
         if not 0.01 <= self.to < 1:
             raise ValueError("to is a share from 0.01 to below 1")
         if not 1 <= self.period_ms <= 1000:
@@ -163,7 +163,7 @@ class Corrupt:
     count: float = ALWAYS
 
     def __post_init__(self) -> None:
-        _not_negative(self, "after")
+        _size(self, "after")
         _countable(self)
 
 
@@ -179,7 +179,7 @@ class Truncate:
     count: float = ALWAYS
 
     def __post_init__(self) -> None:
-        _not_negative(self, "bytes")
+        _size(self, "bytes")
         _countable(self)
 
 
@@ -254,16 +254,17 @@ def _read(hint: Any, name: str, text: str) -> object:
         raise ValueError(f"{name} is a number, not {text!r}") from None
 
 
-def _not_negative(fault: object, *names: str) -> None:
-    for name in names:
-        value = getattr(fault, name)
-        if value is not None and not value >= 0:  # so that "not a number" is none
-            raise ValueError(f"{name} is 0 or more, not {value}")
+def _size(fault: object, name: str) -> None:
+    value = getattr(fault, name)
+    if value is not None and value < 0:
+        raise ValueError(f"{name} is 0 or more, not {value}")
 
 
-def _finite(fault: object, name: str) -> None:
-    if math.isinf(getattr(fault, name)):
-        raise ValueError(f"{name} has an end")
+def _duration(fault: object, name: str, *, endless: bool = False) -> None:
+    value = getattr(fault, name)
+    if value is None or 0 <= value <= MAX_DURATION or (endless and value == math.inf):
+        return
+    raise ValueError(f"{name} is from 0 to {MAX_DURATION:g}{' or inf' if endless else ''}, not {value}")
 
 
 def _countable(fault: object) -> None:

@@ -76,6 +76,8 @@ class Line:
         while rest and not self._silent:
             self._wait_for(select.POLLOUT)
             with self._lock, contextlib.suppress(BlockingIOError):
+                if self._silent:
+                    return
                 size = self._allowed("out", len(rest))
                 sent = self._socket.send(rest[:size], socket.MSG_DONTWAIT)
                 self._passed("out", sent)

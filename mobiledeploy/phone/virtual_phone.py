@@ -56,13 +56,14 @@ class VirtualPhone:
         self._root = root
         self._authorization = Authorization(_own_keys() if authorization is None else authorization)
         self._port = port
-        self._faults = faults
-        self._stage = Stage(self._refresh)
         self._cleanup = contextlib.ExitStack()
         self._lock = threading.Lock()
         self._connections: dict[Connection, threading.Thread] = {}
         self._refreshing = threading.RLock()
         self._running = False
+        self._stage = Stage(self._refresh)
+        for fault in faults:
+            self._stage.inject(fault)
 
     def __enter__(self) -> VirtualPhone:
         with contextlib.ExitStack() as stack:
@@ -75,11 +76,11 @@ class VirtualPhone:
             heat = Heat(self._system.root)
             self._programs = Programs(self._system.reports, self._processes, self._stage, heat)
             self._running = True
-            stack.callback(self._stop)
-            for fault in self._faults:
-                self._stage.inject(fault)
             self._accepting = threading.Thread(target=self._accept, name="adb-accept", daemon=True)
             self._accepting.start()
+            stack.callback(self._stop)
+            stack.callback(self._stage.heal)  # first of all, so that nothing waits for a fault to end
+            self._refresh()
             self._cleanup = stack.pop_all()
         return self
 
@@ -102,7 +103,7 @@ class VirtualPhone:
         return self._system.root
 
     def inject(self, fault: F) -> Injection[F]:
-        """Stage a fault from now on, once the phone was entered; also on what is connected and runs already.
+        """Stage a fault from now on, also on what is connected and runs already.
 
         What is returned says how often it struck and can be healed by itself; in a `with` statement it is
         healed at the block's end.
@@ -176,7 +177,6 @@ class VirtualPhone:
                 connection.line.refresh()
 
     def _stop(self) -> None:
-        self._stage.heal()  # so that nothing waits for a fault to end
         with self._refreshing, self._lock:
             self._running = False
         self._door.close()
