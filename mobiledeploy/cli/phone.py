@@ -22,7 +22,14 @@ import click
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for its files, kept afterwards.  [default: a temporary one]",
 )
-def command(abi: str | None, cpu: str | None, port: int, root: Path | None) -> None:
+@click.option(
+    "--fault",
+    "faults",
+    metavar="SPEC",
+    multiple=True,
+    help="Stage a fault, KIND[:NAME=VALUE,…]; see above. May be given several times.",
+)
+def command(abi: str | None, cpu: str | None, port: int, root: Path | None, faults: tuple[str, ...]) -> None:
     """Run a virtual phone: this computer as an ADB device on loopback.
 
     It runs until Ctrl-C. It takes files and commands as a phone does, and runs them for real, with your rights.
@@ -30,18 +37,39 @@ def command(abi: str | None, cpu: str | None, port: int, root: Path | None) -> N
 
     By default its programs run natively, so its latencies are this computer's. With --abi or --cpu an ARM CPU is
     emulated, where QEMU's user emulation is installed; times measured on that are never called latency.
+
+    Faults, and what a client sees of them; the fields of each, with their meaning, are in docs/virtual-phone.md:
+
+    \b
+      cut          the connection is reset, or falls silent:
+                     cut:bytes=N  cut:seconds=S  direction=in|out  how=silence
+                     down=S (the port refuses for S seconds, or inf)  count=N
+      offline      no answer to a greeting: offline  offline:open (nor to a request)
+      refuse-keys  unauthorized: nobody taps "allow"
+      slow         each packet is late: slow:ms=N
+      full         "No space left on device": full  full:after=BYTES
+      kill         pushed programs die: kill:signal=KILL|SEGV|ILL|ABRT|BUS,after=S
+      hang         pushed programs stop and stay: hang:after=S
+      throttle     pushed programs are slower, clocks fall, it is hot:
+                     throttle:to=SHARE,after=S,cool=S
+      busy         other work uses the cores: busy:processes=N
+      corrupt      pushed files, or a program's output: corrupt:pushes  corrupt:output,after=BYTES
+      truncate     a program's output ends early: truncate:bytes=N,end=exit|close
     """
     from mobiledeploy.device.registry import RegisteredPhone, registered
-    from mobiledeploy.phone import VirtualPhone
+    from mobiledeploy.phone import VirtualPhone, parse_fault
 
+    staged = [parse_fault(text) for text in faults]
     signal.signal(signal.SIGTERM, _stop)
     with (
-        VirtualPhone(root, abi=abi, cpu=cpu, port=port) as phone,
+        VirtualPhone(root, abi=abi, cpu=cpu, port=port, faults=staged) as phone,
         registered(RegisteredPhone(phone.port, phone.identity.model)),
     ):
         click.echo(f"{phone.identity.model}: {phone.serial}")
         click.echo(f"  mobiledeploy benchmark BUNDLE -s {phone.serial}")
         click.echo(f"  adb connect {phone.serial}")
+        for text in faults:
+            click.echo(f"  staged: {text}")
         click.echo("Ctrl-C stops it.")
         try:
             signal.pause()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import threading
 from collections.abc import Callable
 
 from mobiledeploy.phone.authorization import Authorization
+from mobiledeploy.phone.faults import Offline, RefuseKeys, Slow
+from mobiledeploy.phone.line import Line
 from mobiledeploy.phone.packets import (
     AUTH,
     AUTH_PUBLIC_KEY,
@@ -32,6 +33,7 @@ from mobiledeploy.phone.packets import (
     ProtocolError,
     receive,
 )
+from mobiledeploy.phone.stage import Stage
 from mobiledeploy.phone.streams import Stream, StreamClosedError
 
 Service = Callable[[Stream], None]
@@ -43,26 +45,29 @@ _JOIN_S = 5.0
 
 
 class Connection:
-    """Serves one accepted socket until the peer leaves, breaks the protocol, or `stop` is called.
+    """Serves one accepted line until the peer leaves, breaks the protocol, or `stop` is called.
 
     `banner` is what CNXN carries (system type, properties, features); `find_service` returns what
-    serves a name like `shell:ls`, or None where there is no such service.
+    serves a name like `shell:ls`, or None where there is no such service; `stage` holds the faults.
     """
 
     def __init__(
         self,
-        connection: socket.socket,
+        line: Line,
         *,
+        stage: Stage,
         banner: bytes,
         authorization: Authorization,
         find_service: FindService,
     ) -> None:
-        self._socket = connection
+        self.line = line
+        self._stage = stage
         self._banner = banner
         self._authorization = authorization
         self._find_service = find_service
         self._stopping = threading.Event()
         self._authorized = False
+        self._refusing = False
         self._token = b""
         self._version = VERSION_CHECKSUM
         self._max_payload = MAX_PAYLOAD_V1
@@ -86,15 +91,15 @@ class Connection:
                 streams = list(self._streams.values())
             for stream in streams:
                 stream.hang_up()
-            for thread in (writer, *self._services):
-                thread.join(_JOIN_S)
-            self._socket.close()
+            writer.join(_JOIN_S)
+            self.line.close()  # before the services end, which may hang: the peer learns now that we are gone
+            for service in self._services:
+                service.join(_JOIN_S)
 
     def stop(self) -> None:
         """End the connection from our side; may be called from any thread, more than once."""
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self.line.stop()
         with contextlib.suppress(queue.Full):
             self._outgoing.put_nowait(None)
 
@@ -103,7 +108,7 @@ class Connection:
         while not self._stopping.is_set():  # after a shutdown, what a peer goes on sending can still be read
             limit = MAX_PAYLOAD if self._authorized else MAX_PAYLOAD_V1
             checksum = self._version < VERSION_NO_CHECKSUM
-            packet = receive(self._socket, max_payload=limit, checksum=checksum)
+            packet = receive(self.line, max_payload=limit, checksum=checksum)
             if packet is None:
                 return
             if packet.command == CNXN:
@@ -120,7 +125,8 @@ class Connection:
             while (packet := self._outgoing.get()) is not None:
                 # Until a peer has seen our CNXN it can't know our version: those carry checksums.
                 checksum = packet.command in (AUTH, CNXN) or self._version < VERSION_NO_CHECKSUM
-                self._socket.sendall(packet.encode(checksum=checksum))
+                self._stopping.wait(sum(slow.fault.ms for slow in self._stage.active(Slow)) / 1000)
+                self.line.sendall(packet.encode(checksum=checksum))
         except OSError:
             self.stop()
 
@@ -135,6 +141,9 @@ class Connection:
     def _greet(self, packet: Packet) -> None:
         if self._authorized:
             raise ProtocolError("a second CNXN")
+        if self._stage.strike(Offline, lambda fault: fault.stage == "greeting"):
+            return
+        self._refusing = self._stage.strike(RefuseKeys) is not None
         self._version = min(max(packet.arg0, VERSION_CHECKSUM), VERSION_NO_CHECKSUM)
         self._max_payload = min(max(packet.arg1, MAX_PAYLOAD_V1), MAX_PAYLOAD)
         self._ask_for_signature()
@@ -148,12 +157,12 @@ class Connection:
         if self._authorized or not self._token:
             raise ProtocolError("an AUTH out of turn")
         if packet.arg0 == AUTH_SIGNATURE:
-            if self._authorization.verify(self._token, packet.payload):
+            if not self._refusing and self._authorization.verify(self._token, packet.payload):
                 self._welcome()
             else:
                 self._ask_for_signature()  # the peer may have another key
         elif packet.arg0 == AUTH_PUBLIC_KEY:
-            if self._authorization.offer(packet.payload):
+            if not self._refusing and self._authorization.offer(packet.payload):
                 self._welcome()
         else:
             raise ProtocolError(f"an AUTH of kind {packet.arg0}")
@@ -165,6 +174,8 @@ class Connection:
     # Streams
 
     def _open(self, packet: Packet) -> None:
+        if self._stage.strike(Offline, lambda fault: fault.stage == "open"):
+            return
         name = packet.payload.rstrip(b"\0").decode("utf-8", "surrogateescape")
         service = self._find_service(name)
         # Counted by threads: a process may outlive its stream.

@@ -7,9 +7,9 @@ Source: AOSP packages/modules/adb, `protocol.txt` and `adb.h`.
 
 from __future__ import annotations
 
-import socket
 import struct
 from dataclasses import dataclass
+from typing import Protocol
 
 CNXN = b"CNXN"
 AUTH = b"AUTH"
@@ -56,7 +56,14 @@ class Packet:
         )
 
 
-def receive(connection: socket.socket, *, max_payload: int, checksum: bool) -> Packet | None:
+class Source(Protocol):
+    """What packets are read from: a socket, or a `Line` around one."""
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Wait for bytes and return how many came; 0 at the end."""
+
+
+def receive(connection: Source, *, max_payload: int, checksum: bool) -> Packet | None:
     """Read one packet; None where the peer closed the connection between two packets.
 
     Raises ProtocolError for an unknown command, a length above `max_payload`, a wrong magic, a
@@ -81,7 +88,7 @@ def receive(connection: socket.socket, *, max_payload: int, checksum: bool) -> P
     return Packet(command, arg0, arg1, payload)
 
 
-def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
+def _receive_exactly(connection: Source, size: int) -> bytes | None:
     """Read `size` bytes; None where the connection ends before the first of them."""
     buffer = bytearray(size)
     view = memoryview(buffer)

@@ -65,6 +65,19 @@ class Processes:
             if process in self._running:  # else its number may be another process's by now
                 os.kill(process.pid, signal.SIGHUP)
 
+    def signal(self, leader: int, number: int, *, member: int | None = None) -> bool:
+        """Send a signal to the group that `leader` leads, or to one process in it; False where it has ended."""
+        with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
+            if all(process.pid != leader for process in self._running):
+                return False  # its number may be another group's by now
+            if member is None:
+                os.killpg(leader, number)
+                return True
+            if os.getpgid(member) == leader:
+                os.kill(member, number)
+                return True
+        return False
+
     def kill_all(self) -> None:
         """Kill every group that still runs; nothing can be started any more."""
         with self._lock:

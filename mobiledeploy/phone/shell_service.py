@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import IO
 
 from mobiledeploy.phone.processes import Processes
+from mobiledeploy.phone.spoil import SpoiledOutput, limited
+from mobiledeploy.phone.stage import Stage
 from mobiledeploy.phone.streams import Stream, StreamClosedError
 from mobiledeploy.phone.system import System
 
@@ -28,7 +30,9 @@ _PIECE = struct.Struct("<BI")
 Send = Callable[[bytes], None]
 
 
-def run_command(stream: Stream, system: System, processes: Processes, text: str, *, framed: bool) -> None:
+def run_command(
+    stream: Stream, system: System, processes: Processes, stage: Stage, text: str, *, framed: bool
+) -> None:
     """Run a command's text until it ends; `framed` is version 2's protocol, with stderr and exit code."""
 
     def sender(kind: int) -> Send:
@@ -40,7 +44,7 @@ def run_command(stream: Stream, system: System, processes: Processes, text: str,
         sender(STDERR)(NO_TERMINAL)
         code = 1
     else:
-        code = _run(stream, system, processes, text, sender, framed=framed)
+        code = _run(stream, system, processes, stage, text, sender, framed=framed)
     if framed:
         sender(EXIT)(bytes([code & 0xFF]))
 
@@ -49,6 +53,7 @@ def _run(
     stream: Stream,
     system: System,
     processes: Processes,
+    stage: Stage,
     text: str,
     sender: Callable[[int], Send],
     *,
@@ -56,7 +61,7 @@ def _run(
 ) -> int:
     try:
         process = processes.start(
-            ["/bin/sh", "-c", system.rewrite(text)],
+            ["/bin/sh", "-c", limited(stage, system.rewrite(text))],
             cwd=system.root,
             environment=system.environment,
             merge_stderr=not framed,
@@ -65,7 +70,15 @@ def _run(
         sender(STDERR)(f"sh: {error}\n".encode())
         return 126
     stream.on_hang_up(lambda: processes.hang_up(process))
-    outputs = [(process.stdout, sender(STDOUT))]
+
+    def end_early() -> None:
+        stream.close()
+        processes.hang_up(process)
+
+    send_stdout = sender(STDOUT)
+    if system.starts_program(text):
+        send_stdout = SpoiledOutput(stage, send_stdout, end_early)
+    outputs = [(process.stdout, send_stdout)]
     if framed:
         outputs.append((process.stderr, sender(STDERR)))
     pumps = [threading.Thread(target=_pump, args=output, daemon=True) for output in outputs]

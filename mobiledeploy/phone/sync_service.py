@@ -13,9 +13,12 @@ import os
 import stat
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from mobiledeploy.phone.spoil import Spoiler, room_for
+from mobiledeploy.phone.stage import Stage
 from mobiledeploy.phone.streams import Stream
 from mobiledeploy.phone.system import System
 
@@ -34,7 +37,7 @@ class SyncFailure(Exception):  # noqa: N818 - it is the protocol's FAIL, whose t
     """A request can't be served; its text is what the peer is told."""
 
 
-def serve_files(stream: Stream, system: System) -> None:
+def serve_files(stream: Stream, system: System, stage: Stage) -> None:
     """Answer file requests until the peer quits, leaves, or sends what is no request."""
     handlers: dict[bytes, Callable[[Stream, System, str], None]] = {
         b"STAT": _stat_v1,
@@ -42,7 +45,7 @@ def serve_files(stream: Stream, system: System) -> None:
         b"LST2": _lstat_v2,
         b"LIST": _list_v1,
         b"LIS2": _list_v2,
-        b"SEND": _take_file,
+        b"SEND": partial(_take_file, stage=stage),
         b"RECV": _give_file,
     }
     while True:
@@ -148,13 +151,13 @@ def _entries(system: System, path: str) -> list[tuple[bytes, os.stat_result]]:
 # push
 
 
-def _take_file(stream: Stream, system: System, request: str) -> None:
+def _take_file(stream: Stream, system: System, request: str, *, stage: Stage) -> None:
     """Take `PATH,MODE`, then DATA pieces, then DONE with the time of modification.
 
     After an error the rest is read and dropped, because the peer reads no answer before its DONE.
     """
     path, _, mode = request.rpartition(",")
-    with _Upload(system, path, mode) as upload:
+    with _Upload(system, path, mode, stage) as upload:
         while True:
             kind, size = _REQUEST.unpack(stream.read_exactly(_REQUEST.size))
             if kind == b"DONE":
@@ -172,7 +175,9 @@ class _Upload:
     `write` remembers the first failure, in the system's own words, and `finish` raises it.
     """
 
-    def __init__(self, system: System, path: str, mode: str) -> None:
+    def __init__(self, system: System, path: str, mode: str, stage: Stage) -> None:
+        self._stage = stage
+        self._spoil = Spoiler(stage, "pushes")
         self._failure: SyncFailure | None = None
         self._path: Path | None = None
         self._file = -1
@@ -201,10 +206,15 @@ class _Upload:
         self._path = path
 
     def write(self, data: bytes) -> None:
-        rest = memoryview(data)
+        if self._failure is not None:
+            return
+        room = room_for(self._stage, len(data))
+        rest = memoryview(self._spoil(data))[:room]
         try:
-            while rest and self._failure is None:
+            while rest:
                 rest = rest[os.write(self._file, rest) :]
+            if room < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             self._failure = SyncFailure(f"write failed: {error.strerror}")
 

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from mobiledeploy.errors import UsageError
 from mobiledeploy.phone.android_state import COMMANDS, INITIAL
 from mobiledeploy.phone.identity import Identity
+from ncnn_tools.files import write_atomically
 
 MAPPED = ("/data/local/tmp", "/proc/cpuinfo", "/sys/devices/system/cpu", "/sys/class/thermal")
 
@@ -40,7 +41,9 @@ _MACHINES = {"x86_64": "3e00", "arm64-v8a": "b700", "armeabi-v7a": "2800"}
 _START = """\
 #!/bin/sh
 # Starts a program as the phone's kernel would: its own CPU's only (see mobiledeploy/phone/system.py).
+# It is reported first, for the faults that hit programs (programs.py).
 [ -x "$1" ] || exec "$@"
+echo $$ >{reports}
 case $(od -An -v -tx1 -N20 "$1" 2>/dev/null | tr -d ' \\n') in
 7f454c46*{machine}) exec {emulator}"$@" ;;
 7f454c46*) echo "$1: not executable: ELF file for another CPU than {abi}" >&2; exit 126 ;;
@@ -73,6 +76,7 @@ class System:
                 hint="Choose a folder whose path has letters, digits and . _ - only.",
             )
         self._start = self.root / "system/bin/start"
+        self.reports = self.root / "system/started"
         self.environment = {
             "PATH": f"{self.root}/system/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": str(self.root),
@@ -101,7 +105,9 @@ class System:
         for name, script in COMMANDS.items():
             self._write(f"system/bin/{name}", script.replace("@ROOT@", str(self.root)), mode=0o755)
         emulator = shlex.join(identity.emulator) + " " if identity.emulator else ""
-        start = _START.format(machine=_MACHINES[identity.abi], emulator=emulator, abi=identity.abi)
+        start = _START.format(
+            machine=_MACHINES[identity.abi], emulator=emulator, abi=identity.abi, reports=self.reports
+        )
         self._write("system/bin/start", start, mode=0o755)
         getprop = _GETPROP.format(properties=self.root / "system/build.prop")
         self._write("system/bin/getprop", getprop, mode=0o755)
@@ -111,6 +117,13 @@ class System:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
+
+    def set_property(self, name: str, value: str) -> None:
+        """Set a property of getprop's; an empty value takes it away."""
+        path = self.root / "system/build.prop"
+        kept = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}=")]
+        lines = [*kept, f"{name}={value}"] if value else kept
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
     def locate(self, path: str, *, follow: bool = True) -> Path:
         """Return the file here that is `path` on the phone; without `follow`, a link itself.
@@ -126,6 +139,11 @@ class System:
 
     def _holds(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self.root)
+
+    @staticmethod
+    def starts_program(text: str) -> bool:
+        """Say whether a command starts a pushed program."""
+        return _PROGRAM.search(text) is not None
 
     def rewrite(self, text: str) -> str:
         """Return a command's text with the phone's paths replaced and the `start` shim put in."""

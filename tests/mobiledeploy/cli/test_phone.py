@@ -94,6 +94,18 @@ def test_one_that_was_killed_is_forgotten(start: Start) -> None:
     assert list_devices() == []
 
 
+def test_it_stages_faults(start: Start) -> None:
+    process = start("--fault", "kill:ABRT,count=1", "--fault", "slow:ms=1")
+    with open_device(serial_of(process)) as device:
+        assert device.run(["getprop", "ro.mobiledeploy.faults"], timeout_s=20).stdout == (
+            b"kill:signal=ABRT,count=1 slow:ms=1\n"
+        )
+        device.run(
+            ["sh", "-c", "echo 'sleep 9' >/data/local/tmp/p; chmod 755 /data/local/tmp/p"], timeout_s=20
+        )
+        assert device.run(["/data/local/tmp/p"], timeout_s=20).exit_code == 134
+
+
 def test_its_folder_is_kept(start: Start, tmp_path: Path) -> None:
     process = start("--root", str(tmp_path / "phone"))
     with open_device(serial_of(process)) as device:
@@ -111,6 +123,8 @@ def test_its_folder_is_kept(start: Start, tmp_path: Path) -> None:
         (["--port", "5560"], 2, "emulator"),
         (["--port", "70000"], 2, "70000"),
         (["--root", "/a b"], 2, "can't live in"),
+        (["--fault", "boom"], 2, "no fault 'boom'"),
+        (["--fault", "cut:bytes=x"], 2, "bytes is a number"),
     ],
 )
 def test_what_cannot_be_is_said(
