@@ -33,6 +33,8 @@ For all configurations:
   --min-time-ms N         measured time of each configuration, at least (500)
   --max-time-ms N         start no further round after this time; 0 is no limit (0)
   --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
+  --profile 0|1           in each round run each configuration again with a clock behind each layer; said
+                          in lines only, so it needs --stream or --journal (0)
   --seed N                seed of the order of configurations within each round (1)
   --watch NAME=FILE       read a number from a file, such as a clock's, now and then; repeatable
   --watch-every-ms N      how often (500)
@@ -54,6 +56,7 @@ For the configuration named by the --config before:
 
 Alone:
   --layers                print a JSON list of the layer types in this build
+  --roofline N            measure how fast 1 and N threads multiply and read memory, as one line of JSON
   --version               print what this build is, as one line of JSON
   --help                  print this
 
@@ -138,6 +141,7 @@ static bool apply_global(Arguments& arguments, const std::string& flag, const st
     else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--pace-hz") arguments.pace_hz = parse_int(flag, value, 0, kMaxPaceHz);
+    else if (flag == "--profile") arguments.profile = parse_switch(flag, value);
     else if (flag == "--watch") arguments.watches.push_back(parse_file(flag, "NAME=FILE", value));
     else if (flag == "--watch-every-ms") arguments.watch_every_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, INT64_MAX);
@@ -223,6 +227,12 @@ Arguments parse_arguments(int argc, char** argv)
         arguments.action = *action;
         return arguments;
     }
+    if (argc > 1 && std::string(argv[1]) == "--roofline") {
+        if (argc > 3) throw usage_error("--roofline stands alone");
+        arguments.action = Action::show_roofline;
+        arguments.roofline_threads = parse_int("--roofline", argc == 3 ? argv[2] : "", 1, kMaxThreads);
+        return arguments;
+    }
     ConfigurationArguments common;
     for (int i = 1; i < argc; i += 2) {
         const std::string flag = argv[i];
@@ -243,6 +253,9 @@ Arguments parse_arguments(int argc, char** argv)
         }
     }
     check_configurations(arguments.configurations);
+    if (arguments.profile && !arguments.stream && arguments.journal.empty()) {
+        throw usage_error("--profile needs --stream 1 or --journal");
+    }
     return arguments;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "layer_times.h"
 #include "model.h"
 #include "samples.h"
 
@@ -37,6 +38,7 @@ struct Configuration {
     const ConfigurationArguments* arguments = nullptr;
     std::shared_ptr<const std::vector<Sample>> samples;
     std::unique_ptr<Model> model;
+    std::unique_ptr<Profiler> profiler;  // where --profile asks for it
     cpu_set_t affinity;  // as obtained
     double load_ms = 0;
     double first_ms = 0;

@@ -21,6 +21,7 @@
 #include "model.h"
 #include "npy.h"
 #include "process_start.h"
+#include "roofline.h"
 #include "samples.h"
 
 namespace bench {
@@ -83,6 +84,17 @@ static uint64_t memory_budget(const Arguments& arguments)
     return bytes + ncnn::get_cpu_count() * thread_stack;
 }
 
+static void make_profilers(std::vector<Configuration>& configurations, CpuSwitch& cpu_switch, const Journal& journal)
+{
+    for (size_t i = 0; i < configurations.size(); i++) {
+        Configuration& configuration = configurations[i];
+        set_activity(ExitCode::inference_failed, "profiling configuration " + configuration.arguments->name);
+        cpu_switch.apply(configuration);
+        configuration.profiler = std::make_unique<Profiler>(*configuration.model, configuration.samples->front());
+        journal.write(network_line(i, configuration.profiler->layers()));
+    }
+}
+
 static void run(const Arguments& arguments, ProcessRecord process)
 {
     limit_further_memory(memory_budget(arguments));
@@ -101,6 +113,7 @@ static void run(const Arguments& arguments, ProcessRecord process)
         if (!arguments.dump_folder.empty()) dump_outputs(configuration, arguments.dump_folder);
         journal.write(loaded_line(configuration));
     }
+    if (arguments.profile) make_profilers(configurations, cpu_switch, journal);
     std::vector<Reading> readings;
     if (arguments.min_runs > 0) readings = measure(configurations, arguments, cpu_switch, journal);
     process.peak_memory_bytes = std::max(process.peak_memory_bytes, peak_memory().value_or(0));
@@ -114,6 +127,7 @@ static void act(const Arguments& arguments, const ProcessRecord& process)
     case Action::show_help: print(help_text()); break;
     case Action::show_version: print(version_document() + "\n"); break;
     case Action::show_layers: print(layers_document() + "\n"); break;
+    case Action::show_roofline: print(roofline_document(measure_roofline(arguments.roofline_threads)) + "\n"); break;
     case Action::run: run(arguments, process); break;
     }
 }
