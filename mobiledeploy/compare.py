@@ -192,13 +192,15 @@ def _matching(run_a: Run, run_b: Run) -> tuple[list[tuple[Named, Named]], list[s
 
 
 def _keyed(run: Run) -> dict[tuple[object, ...], Named]:
+    """Return the rows by what makes them the same in another run, repeated ones counted."""
     rows: dict[tuple[object, ...], Named] = {}
+    seen: Counter[tuple[object, ...]] = Counter()
     for name, entry in zip(row_names(run.benchmarks), run.benchmarks, strict=True):
         cores = (entry.get("affinity") or {}).get("requested")
         options = json.dumps(entry.get("options"), sort_keys=True)
-        _, dot, repeat = name.rpartition(".")
-        key = (entry["model"], entry["precision"], entry["threads"], cores, options, repeat if dot else "")
-        rows[key] = (name, entry)
+        key = (entry["model"], entry["precision"], entry["threads"], cores, options)
+        seen[key] += 1
+        rows[(*key, seen[key])] = (name, entry)
     return rows
 
 

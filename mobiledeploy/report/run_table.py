@@ -38,8 +38,8 @@ def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
     `time` is the median and `p90` the 90th percentile of the samples; the interval is that of the median. They are
-    empty where the device was emulated, as those timings are no latencies. The columns device, threads, mode and mask IoU
-    are left out where they would say nothing. `details` adds the other figures of docs/statistics.md.
+    empty where the device was emulated, as those timings are no latencies. The columns device, threads, mode and
+    mask IoU are left out where they would say nothing. `details` adds the other figures of docs/statistics.md.
     """
     rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
     columns = [name for name in ("device", "model", "precision", "threads", "mode") if _tells(rows, name)]

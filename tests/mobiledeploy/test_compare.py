@@ -111,6 +111,14 @@ def test_rows_that_only_one_has(make_run, write) -> None:
         compare(a, write("c.json", make_run({"model": "other", **times()})), margin=0.02)
 
 
+def test_a_row_is_found_by_what_it_is_and_not_by_its_place(make_run, write) -> None:
+    """The second row of A, by name fp32-1t.2 for its other options, is the only one of B."""
+    other = {"options": {"fp16": True}, "model": "net.v2"}
+    a = write("a.json", make_run({"model": "net.v2", **times()}, {**other, **times()}))
+    b = write("b.json", make_run({**other, **times()}))
+    assert [(row.a, row.b) for row in compare(a, b, margin=0.02).rows] == [("fp32-1t.2", "fp32-1t")]
+
+
 def test_inconclusive_says_what_would_settle_it(make_run, write) -> None:
     one = times(launches=1)
     found = compare(write("a.json", make_run(one)), write("b.json", make_run(one)), margin=0.02)
