@@ -198,9 +198,10 @@ def _keyed(run: Run) -> dict[tuple[object, ...], Named]:
     for name, entry in zip(row_names(run.benchmarks), run.benchmarks, strict=True):
         cores = (entry.get("affinity") or {}).get("requested")
         options = json.dumps(entry.get("options"), sort_keys=True)
-        key = (entry["model"], entry["precision"], entry["threads"], cores, options)
-        seen[key] += 1
-        rows[(*key, seen[key])] = (name, entry)
+        row = (entry["model"], entry["precision"], entry["threads"], cores, options)
+        seen[row] += 1
+        key = (*row, seen[row])
+        rows[key] = (name, entry)
     return rows
 
 
