@@ -38,13 +38,13 @@ _OF_A_MODE = ["steady speed kept", "throttled after (s)", "deadlines missed", "v
 def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
-    `time` is the median, beside it its 95 % interval, and `p90` the 90th percentile of the samples. They are empty
-    where the device was emulated, as those timings are no latencies. Columns are left out where they would say
+    `time` is the median and `p90` the 90th percentile of the samples; the interval is that of the median. They are
+    empty where the device was emulated, as those timings are no latencies. Columns are left out where they would say
     nothing: device, weights, threads, mode and mask IoU. `details` adds the other figures of docs/statistics.md.
     """
     rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
     columns = [name for name in _IDENTITY if _tells(rows, name)]
-    columns += ["model size (M)", "time (ms)", "95 % interval (ms)", "p90 (ms)"]
+    columns += ["model size (M)", "time (ms)", "p90 (ms)", "time 95 % interval (ms)"]
     columns += [name for name in _OF_A_MODE if any(name in row for row in rows)]
     columns += _DETAILS if details else []
     masked = any("mask IoU vs fp32" in row for row in rows)
@@ -90,7 +90,7 @@ def _headline(summary: Summary) -> dict[str, object]:
     interval = summary.interval_ms
     return {
         "time (ms)": milliseconds(summary.median_ms),
-        "95 % interval (ms)": f"{milliseconds(interval.low)}–{milliseconds(interval.high)}",
+        "time 95 % interval (ms)": f"{milliseconds(interval.low)}–{milliseconds(interval.high)}",
         "p90 (ms)": milliseconds(summary.p90_ms),
     }
 
