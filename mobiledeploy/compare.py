@@ -97,16 +97,15 @@ class Comparison:
 
 
 def row_names(entries: Sequence[Entry]) -> list[str]:
-    """Return the entries' names: PRECISION-THREADSt, MODEL/ before it where there are several models.
+    """Return the entries' names, MODEL/ before them where there are several models.
 
-    The second of one name gets .2, and so on.
+    The second of one name (two bundles of one model) gets .2, and so on.
     """
     several = len({entry["model"] for entry in entries}) > 1
     seen: Counter[str] = Counter()
     names = []
     for entry in entries:
-        name = f"{entry['precision']}-{entry['threads']}t"
-        name = f"{entry['model']}/{name}" if several else name
+        name = f"{entry['model']}/{entry['name']}" if several else entry["name"]
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
     return names
@@ -115,7 +114,7 @@ def row_names(entries: Sequence[Entry]) -> list[str]:
 def compare(a: Source, b: Source, *, margin: float, ignore_context: bool = False) -> Comparison:
     """Compare B with A: the rows that both runs have, or the two that are named.
 
-    Two rows of one model in one file were measured in the same launches and rounds, and are compared so. Raises
+    Two rows of one file were measured in the same launches and rounds, and are compared so. Raises
     UsageError where the runs can't be read, share no row, or differ in what matters (`ignore_context`: told only).
     """
     if (a.row is None) != (b.row is None):
@@ -230,8 +229,7 @@ def _brief(value: object) -> str:
 def _compare_rows(a: Named, b: Named, *, margin: float, same_file: bool) -> RowComparison:
     (name_a, entry_a), (name_b, entry_b) = a, b
     samples_a, samples_b = Samples.from_entry(entry_a), Samples.from_entry(entry_b)
-    together = same_file and entry_a["model"] == entry_b["model"]
-    ratio = (paired_ratio if together else unpaired_ratio)(samples_a, samples_b)
+    ratio = (paired_ratio if same_file else unpaired_ratio)(samples_a, samples_b)
     return RowComparison(
         model=entry_a["model"],
         a=name_a,

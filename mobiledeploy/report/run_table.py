@@ -32,7 +32,13 @@ _DETAILS = [
     "4 loops min/max/avg (ms)",
 ]
 # Of runs in another mode than steady; shown where a row has one.
-_OF_A_MODE = ["steady speed kept", "throttled after (s)", "deadlines missed", "vs back to back"]
+_OF_A_MODE = [
+    "steady speed kept",
+    "throttled after (s)",
+    "paced (ms)",
+    "deadlines missed",
+    "paced vs back to back",
+]
 
 
 def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
@@ -51,7 +57,7 @@ def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     return [*columns, "mask IoU vs fp32" if masked else "max error vs fp32"], rows
 
 
-_IDENTITY = ("device", "model", "weights", "precision", "threads", "mode")
+_IDENTITY = ("device", "model", "weights", "precision", "threads", "cores", "mode")
 
 
 def _tells(rows: Sequence[Mapping[str, object]], column: str) -> bool:
@@ -67,6 +73,7 @@ def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, o
         "weights": UNTRAINED if entry.get("untrained") else "trained",
         "precision": entry["precision"],
         "threads": entry["threads"],
+        "cores": (entry.get("affinity") or {}).get("requested") or "any",
         "mode": mode(run),
         "model size (M)": megabytes(entry["size_bytes"]),
         "max error vs fp32": f"{max(figures['max_abs'] for figures in accuracy['outputs'].values()):.1e}",
@@ -82,7 +89,7 @@ def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, o
 
 
 def mode(run: Run) -> str:
-    """Return how a run was measured: steady, sustained or paced."""
+    """Return how a run was measured: steady or sustained."""
     return str(run.document["parameters"].get("mode", "steady"))
 
 
@@ -117,21 +124,21 @@ def _details(samples: Samples, summary: Summary, launches: Sequence[Mapping[str,
 
 
 def _of_mode(run: Run, entry: Mapping[str, Any], samples: Samples, runs: Sequence[Run]) -> dict[str, object]:
-    """Return the figures that only a sustained or paced run has, beside its steady run where that is given too."""
+    """Return the figures that only a sustained run has, or one that was measured at a pace too."""
+    row: dict[str, object] = {}
     if mode(run) == "sustained":
         steady = _steady_beside(run, entry, runs)
         sustained = sustained_figures(samples, summarize(steady).median_ms if steady else None)
         after = sustained.throttled_after_s
-        return {
-            "steady speed kept": f"{sustained.kept:.0%}",
-            "throttled after (s)": "never" if after is None else f"{after:.0f}",
-        }
-    if mode(run) == "paced":
-        pace = run.document["parameters"]["pace_hz"]
-        paced = paced_figures(samples, pace, _steady_beside(run, entry, runs))
-        row: dict[str, object] = {"deadlines missed": f"{paced.missed:.1%}"}
-        return row | ({"vs back to back": f"{paced.gap.ratio:.2f}"} if paced.gap else {})
-    return {}
+        row["steady speed kept"] = f"{sustained.kept:.0%}"
+        row["throttled after (s)"] = "never" if after is None else f"{after:.0f}"
+    if "paced" in entry:
+        at_pace = Samples.from_entry({**entry["paced"], "threads": entry["threads"]})
+        paced = paced_figures(at_pace, run.document["parameters"]["pace_hz"], samples)
+        row["paced (ms)"] = milliseconds(paced.summary.median_ms)
+        row["deadlines missed"] = f"{paced.missed:.1%}"
+        row["paced vs back to back"] = f"{paced.gap.ratio:.2f}"
+    return row
 
 
 def _steady_beside(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> Samples | None:
