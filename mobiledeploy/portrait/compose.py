@@ -19,6 +19,9 @@ Background = Callable[[Image.Image, Image.Image], Image.Image]
 _SMALL = 320  # long side at which colours are blurred, in pixels: blurred, they need no more
 _BLUR = 0.02  # standard deviation of the blur, as a share of the long side
 
+# Weights in 8 bits to their fourth power: pixels that show person and background alike have no say in either.
+_SURE = [round(255 * (value / 255) ** 4) for value in range(256)]
+
 
 def background_of(text: str) -> Background:
     """Return the background that a person asked for: "grey", "blur", or a picture's path.
@@ -79,7 +82,7 @@ def _spread_colours(picture: Image.Image, alpha: Image.Image) -> tuple[Image.Ima
     shrink = max(1.0, max(picture.size) / _SMALL)
     size = (max(1, round(picture.width / shrink)), max(1, round(picture.height / shrink)))
     small, weight = (image.resize(size, Image.Resampling.BOX) for image in (picture, alpha))
-    return _spread(small, weight), _spread(small, ImageChops.invert(weight))
+    return _spread(small, weight.point(_SURE)), _spread(small, ImageChops.invert(weight).point(_SURE))
 
 
 def _spread(picture: Image.Image, weight: Image.Image) -> Image.Image:
