@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from mobiledeploy.benchmark.execute import Progress, prepare_binary, pull_output
 from mobiledeploy.benchmark.plan import Configuration, RemoteFiles, command_line
 from mobiledeploy.bundle import Bundle, Tensor
 from mobiledeploy.device import Device
-from mobiledeploy.errors import CheckFailedError, UsageError
+from mobiledeploy.errors import CheckFailedError, MobileDeployError, UsageError
 from mobiledeploy.matte import FloatArray, Matte
 from mobiledeploy.preprocessing import Preprocessing
 from ncnn_tools.runtime import Runtime
@@ -70,7 +72,7 @@ class HostNetwork(_Segmenter):
     """
 
     batch = 1
-    workers = 2
+    workers = min(8, os.cpu_count() or 1)
 
     def __init__(self, bundle: Bundle, precision: str) -> None:
         super().__init__(bundle, precision)
@@ -116,5 +118,8 @@ class DeviceNetwork(_Segmenter):
                 report = read_report(device.run(argv, timeout_s=_DEVICE_TIMEOUT_S))
                 output = pull_output(self.output, device, dump, report["configurations"][0])
         finally:
-            device.run(["rm", "-f", stored], timeout_s=_DEVICE_TIMEOUT_S)
+            with contextlib.suppress(
+                MobileDeployError
+            ):  # as where the device is gone: `devices --clean` finds it
+                device.run(["rm", "-f", stored], timeout_s=_DEVICE_TIMEOUT_S)
         return self.checked(output)

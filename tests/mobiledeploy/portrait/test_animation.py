@@ -45,6 +45,17 @@ def test_frames_durations_and_loop_are_kept(studio, media, tmp_path: Path, loop:
         media.assert_painted(frame, original, tolerance=3)  # of the palette
 
 
+def test_frames_that_come_out_equal_keep_their_time(studio, media, tmp_path: Path) -> None:
+    """The first two differ in their background's colour alone, which grey takes away."""
+    person = (210, 30, 20)
+    luma = round(0.299 * 10 + 0.587 * 90 + 0.114 * 140)
+    backgrounds = [(10, 90, 140), (luma, luma, luma), (40, 40, 40)]
+    frames = [media.block(person, background) for background in backgrounds]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=[70, 90, 110])
+    portrait(tmp_path / "a.gif", tmp_path / "b.gif", studio, media.quiet)
+    assert sum(read_gif(tmp_path / "b.gif")[1]) == 270
+
+
 def test_an_animation_needs_the_name_of_one(studio, media, tmp_path: Path) -> None:
     write_gif(tmp_path / "a.gif", media)
     with pytest.raises(UsageError, match=r"b\.png"):

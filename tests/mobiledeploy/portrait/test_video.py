@@ -111,6 +111,16 @@ def test_colours_keep_their_meaning(studio, media, pictures, tmp_path: Path, mat
     media.assert_painted(frames[3], np.asarray(pictures[3]), tolerance=CODEC_LOSS)
 
 
+def test_the_full_range_of_cameras_is_understood(studio, media, tmp_path: Path) -> None:
+    """Motion JPEG uses all of 0..255; read as 16..235 the colours would be up to 17 levels off."""
+    pale = [media.block((250, 60, 60), (5, 5, 5))] * 3
+    source = media.write_video(tmp_path / "a.avi", pale, encoder="mjpeg", pixels="yuvj420p")
+    portrait(source, tmp_path / "b.mkv", studio, media.quiet)
+    frames, _, _ = media.read_video(tmp_path / "b.mkv")
+    media.assert_painted(frames[1], np.asarray(pale[1]), tolerance=6)
+    np.testing.assert_allclose(frames[1][:, :20], 5, atol=4)
+
+
 def test_pixels_that_are_not_square_stay_so(studio, media, pictures, tmp_path: Path) -> None:
     source = media.write_video(tmp_path / "a.mkv", pictures, sample_aspect_ratio=Fraction(4, 3))
     portrait(source, tmp_path / "b.mkv", studio, media.quiet)
