@@ -118,8 +118,7 @@ class DeviceNetwork(_Segmenter):
                 report = read_report(device.run(argv, timeout_s=_DEVICE_TIMEOUT_S))
                 output = pull_output(self.output, device, dump, report["configurations"][0])
         finally:
-            with contextlib.suppress(
-                MobileDeployError
-            ):  # as where the device is gone: `devices --clean` finds it
+            # Where the device is gone there is nothing to do; `devices --clean` finds the file later.
+            with contextlib.suppress(MobileDeployError):
                 device.run(["rm", "-f", stored], timeout_s=_DEVICE_TIMEOUT_S)
         return self.checked(output)
