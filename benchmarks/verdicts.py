@@ -30,7 +30,7 @@ from mobiledeploy.device import Device
 from mobiledeploy.phone.fallback import phone_or_virtual
 from mobiledeploy.statistics import DEFAULT_MARGIN, Samples, Verdict, paired_ratio, upstream_figures
 
-SLOWDOWN_PERCENT = 5.0
+SLOWDOWN_PERCENT = 5
 BENCH_CORE, OTHER_CORE = 0, 1
 BUSY = f"import os; os.sched_setaffinity(0, {{{OTHER_CORE}}})\nwhile True: pass"
 WRONG_AT_MOST, FOUND_AT_LEAST = 0.05, 0.90
@@ -38,8 +38,10 @@ WRONG_AT_MOST, FOUND_AT_LEAST = 0.05, 0.90
 
 def plan(study: str, seed: int) -> Plan:
     """Two configurations of default length: the same, or the second slowed down by a known share."""
-    slowdown = {} if study == "A/A" else {"slowdown_percent": (0.0, SLOWDOWN_PERCENT)}
-    return Plan(precisions=("fp32",), threads=(1,), repeat=2, method=Method(seed=seed), **slowdown)
+    method = Method(seed=seed)
+    if study == "A/A":
+        return Plan(precisions=("fp32",), method=method, copies=2)
+    return Plan(precisions=("fp32",), method=method, spin_percents=(0, SLOWDOWN_PERCENT))
 
 
 @contextmanager

@@ -11,9 +11,20 @@ from typing import Any
 
 from mobiledeploy.benchmark import Run, read_run
 from mobiledeploy.errors import UsageError
-from mobiledeploy.statistics import Ratio, Samples, Verdict, paired_ratio, summarize, unpaired_ratio
+from mobiledeploy.statistics import (
+    Kind,
+    Ratio,
+    Samples,
+    Verdict,
+    diagnose,
+    paired_ratio,
+    summarize,
+    unpaired_ratio,
+)
 
 Entry = Mapping[str, Any]
+# An entry with the name of its row.
+Named = tuple[str, Entry]
 
 # What must be the same in both runs, or a difference in time may be another thing's than the network's.
 _RUN_MUST_AGREE = {
@@ -86,16 +97,15 @@ class Comparison:
 
 
 def row_names(entries: Sequence[Entry]) -> list[str]:
-    """Return the entries' names: PRECISION-THREADSt, MODEL/ before it where there are several models.
+    """Return the entries' names, MODEL/ before them where there are several models.
 
-    The second of one name gets .2, and so on.
+    The second of one name (two bundles of one model) gets .2, and so on.
     """
     several = len({entry["model"] for entry in entries}) > 1
     seen: Counter[str] = Counter()
     names = []
     for entry in entries:
-        name = f"{entry['precision']}-{entry['threads']}t"
-        name = f"{entry['model']}/{name}" if several else name
+        name = f"{entry['model']}/{entry['name']}" if several else entry["name"]
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
     return names
@@ -104,7 +114,7 @@ def row_names(entries: Sequence[Entry]) -> list[str]:
 def compare(a: Source, b: Source, *, margin: float, ignore_context: bool = False) -> Comparison:
     """Compare B with A: the rows that both runs have, or the two that are named.
 
-    Two rows of one model in one file were measured in the same launches and rounds, and are compared so. Raises
+    Two rows of one file were measured in the same launches and rounds, and are compared so. Raises
     UsageError where the runs can't be read, share no row, or differ in what matters (`ignore_context`: told only).
     """
     if (a.row is None) != (b.row is None):
@@ -122,26 +132,31 @@ def compare(a: Source, b: Source, *, margin: float, ignore_context: bool = False
     else:
         pairs, notes = [(_find(a.path, run_a, a.row), _find(b.path, run_b, b.row))], []
     if not same_file:
-        matters = _differences(run_a.document, run_b.document, _RUN_MUST_AGREE)
-        matters += [
-            difference
-            for (_, entry_a), (_, entry_b) in pairs
-            for difference in _differences(entry_a, entry_b, {"affinity": ("affinity",)})
-        ]
-        if matters and not ignore_context:
-            raise UsageError(
-                "the runs differ in what matters: " + "; ".join(dict.fromkeys(matters)),
-                hint="Measure both in the same way, or compare them all the same with --ignore-context.",
-            )
-        notes += [f"Differs: {text}." for text in dict.fromkeys(matters)]
-        notes += [
-            f"Differs: {text}." for text in _differences(run_a.document, run_b.document, _RUN_MAY_DIFFER)
-        ]
-        notes.append(
-            "Two runs, not interleaved: what changed on the device between them is in the ratio too."
-        )
+        notes += _context_notes(run_a, run_b, pairs, ignore_context)
     rows = tuple(_compare_rows(*pair, margin=margin, same_file=same_file) for pair in pairs)
     return Comparison(rows, (*notes, *_advice(rows, margin)), margin)
+
+
+def _context_notes(
+    run_a: Run, run_b: Run, pairs: Sequence[tuple[Named, Named]], ignore_context: bool
+) -> list[str]:
+    """Return notes on how two runs differ; UsageError where that matters, unless it is to be ignored."""
+    matters = _differences(run_a.document, run_b.document, _RUN_MUST_AGREE)
+    for (_, entry_a), (_, entry_b) in pairs:
+        matters += _differences(entry_a, entry_b, {"affinity": ("affinity",)})
+    matters = list(dict.fromkeys(matters))
+    if matters and not ignore_context:
+        raise UsageError(
+            f"the runs differ in what matters: {'; '.join(matters)}",
+            hint="Measure both in the same way, or compare them all the same with --ignore-context.",
+        )
+    told = matters + _differences(run_a.document, run_b.document, _RUN_MAY_DIFFER)
+    return [
+        *(f"Differs: {text}." for text in told),
+        *_warnings("A", [row for row, _ in pairs]),
+        *_warnings("B", [row for _, row in pairs]),
+        "Two runs, not interleaved: what changed on the device between them is in the ratio too.",
+    ]
 
 
 def _check_timed(path: Path, run: Run) -> None:
@@ -155,14 +170,11 @@ def _listed(run: Run) -> str:
     return ", ".join(row_names(run.benchmarks))
 
 
-def _find(path: Path, run: Run, row: str) -> tuple[str, Entry]:
+def _find(path: Path, run: Run, row: str) -> Named:
     for name, entry in zip(row_names(run.benchmarks), run.benchmarks, strict=True):
         if name == row:
             return name, entry
     raise UsageError(f"{path}: has no row {row!r}", hint=f"It has {_listed(run)}.")
-
-
-Named = tuple[str, Entry]
 
 
 def _matching(run_a: Run, run_b: Run) -> tuple[list[tuple[Named, Named]], list[str]]:
@@ -179,12 +191,15 @@ def _matching(run_a: Run, run_b: Run) -> tuple[list[tuple[Named, Named]], list[s
 
 
 def _keyed(run: Run) -> dict[tuple[object, ...], Named]:
+    """Return the rows by what makes them the same in another run, repeated ones counted."""
     rows: dict[tuple[object, ...], Named] = {}
+    seen: Counter[tuple[object, ...]] = Counter()
     for name, entry in zip(row_names(run.benchmarks), run.benchmarks, strict=True):
         cores = (entry.get("affinity") or {}).get("requested")
         options = json.dumps(entry.get("options"), sort_keys=True)
-        _, dot, repeat = name.rpartition(".")
-        key = (entry["model"], entry["precision"], entry["threads"], cores, options, repeat if dot else "")
+        row = (entry["model"], entry["precision"], entry["threads"], cores, options)
+        seen[row] += 1
+        key = (*row, seen[row])
         rows[key] = (name, entry)
     return rows
 
@@ -214,8 +229,7 @@ def _brief(value: object) -> str:
 def _compare_rows(a: Named, b: Named, *, margin: float, same_file: bool) -> RowComparison:
     (name_a, entry_a), (name_b, entry_b) = a, b
     samples_a, samples_b = Samples.from_entry(entry_a), Samples.from_entry(entry_b)
-    together = same_file and entry_a["model"] == entry_b["model"]
-    ratio = (paired_ratio if together else unpaired_ratio)(samples_a, samples_b)
+    ratio = (paired_ratio if same_file else unpaired_ratio)(samples_a, samples_b)
     return RowComparison(
         model=entry_a["model"],
         a=name_a,
@@ -225,6 +239,16 @@ def _compare_rows(a: Named, b: Named, *, margin: float, same_file: bool) -> RowC
         ratio=ratio,
         verdict=ratio.verdict(margin),
     )
+
+
+def _warnings(side: str, rows: Sequence[Named]) -> list[str]:
+    """Return what the samples warn of that shifts one run and not the other; the interval tells of too few samples."""
+    return [
+        f"{side} {name}: {finding}"
+        for name, entry in rows
+        for finding in diagnose(Samples.from_entry(entry))
+        if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
+    ]
 
 
 def _advice(rows: Sequence[RowComparison], margin: float) -> list[str]:

@@ -225,8 +225,13 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Return an opened picture as `read_image` has it; ValueError for floating point pixels."""
-    return _to_rgb(ImageOps.exif_transpose(image))
+    """Return an opened picture as `read_image` has it, without the file's metadata.
+
+    Raises ValueError for floating point pixels.
+    """
+    picture = _to_rgb(ImageOps.exif_transpose(image))
+    picture.info.clear()  # pillow would write some of it again
+    return picture
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

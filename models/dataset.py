@@ -76,10 +76,13 @@ def photos_in(folder: Path) -> list[Path]:
 def read_photo(photo: Path, size: int) -> Pictures:
     """Return a photo with its alpha, squeezed to `size` x `size`, H x W x 4.
 
-    Raises OSError where a file is no image, ValueError where the two differ in size.
+    Raises OSError where a file is no image, ValueError where the two differ in size; both name it.
     """
-    picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
-    alpha = Image.open(alpha_of(photo)).convert("L")
+    try:
+        picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+        alpha = Image.open(alpha_of(photo)).convert("L")
+    except OSError as error:  # pillow's own message does not always name the file
+        raise OSError(f"{photo} or its alpha can't be read: {error}") from error
     if picture.size != alpha.size:
         raise ValueError(f"{photo} is {picture.size} pixels, but its alpha is {alpha.size}")
     return _resized(picture, alpha, size)

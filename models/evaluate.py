@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         pictures = (read_photo(photo, size) for photo in photos_in(Path(options.data)))
     try:
-        net = load(options.network, options.checkpoint)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        net = load(options.network, options.checkpoint).to(device)
         scores = evaluate(net, preprocessing_of(options.network), _counted(pictures))
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")

@@ -22,6 +22,9 @@ CLASSES = {
 SIDE = 256  # of the pictures that networks take, pixels
 FIXED_SIDE = {"residualdense_bisenet": 512}  # its pooling kernels fit this side alone
 
+# The norm that several places of shuffle_seg_skipnet and of esp_dense_seg share, by its name in both.
+SHARED_NORM = "bn_"
+
 
 def side(name: str) -> int:
     """Return the side of the square pictures that a network is meant for, pixels."""

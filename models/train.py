@@ -25,7 +25,7 @@ import torch
 from models.dataset import Pictures, batch, gather, photos_in, read_photo, resized, synthetic_pictures
 from models.evaluate import HELD_OUT_SEED, evaluate, load, preprocessing_of
 from models.losses import training_loss
-from models.networks import CLASSES, FIXED_SIDE, create
+from models.networks import CLASSES, FIXED_SIDE, SHARED_NORM, create
 
 TRAINING_SEED = 1_000_000  # synthetic portraits from here on; those below are held out
 STAGES = "128:1500,192:500,256:3000"  # side:steps
@@ -103,6 +103,9 @@ class Trainer:
         # Channels last is a fifth faster on the CPU than channels first.
         net = load(plan.network, plan.start) if plan.start else create(plan.network)
         self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Its running statistics would be a mixture of all places', and right for none: what was learned with each
+        # batch's own would be lost in use. So it is trained as it will run, with the statistics that it has.
+        self.shared_norms = [module for name, module in self.net.named_modules() if name == SHARED_NORM]
         self.average = copy.deepcopy(self.net).eval()
         self.preprocess = preprocessing_of(plan.network)
         # Norms, slopes and biases are not decayed: they have one dimension.
@@ -117,6 +120,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(self.step)
         self.net.train()
+        for norm in self.shared_norms:
+            norm.eval()
         loss = training_loss(self.net(self.preprocess(rgb)), truth, rgb / 255)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from typing import Any
 from mobiledeploy.benchmark.journal import Phase, Sample
 from mobiledeploy.benchmark.partial import Launch
 from mobiledeploy.benchmark.plan import Configuration
+from mobiledeploy.benchmark.watches import clocks_of
 
 
 def make_entry(
@@ -46,6 +47,11 @@ def make_entry(
             for launch, of_launch in zip(launches, loaded, strict=True)
         ],
         **_columns(launches, index, "steady"),
+        "clocks": [
+            row
+            for launch, of_launch in zip(launches, loaded, strict=True)
+            for row in clocks_of(launch.journal.readings, of_launch["affinity"]["obtained"])
+        ],
     }
     if paced := _columns(launches, index, "paced"):
         entry["paced"] = paced

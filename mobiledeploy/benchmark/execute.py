@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,20 @@ import mobiledeploy
 from android_bench import Binary, BuildError, BuildStep, build_binary, missing_layers
 from mobiledeploy.benchmark.accuracy import Judge
 from mobiledeploy.benchmark.entries import make_entry
+from mobiledeploy.benchmark.gate import wait_until_cool
 from mobiledeploy.benchmark.inference import pull_outputs
 from mobiledeploy.benchmark.journal import Journal
 from mobiledeploy.benchmark.launch import run_launch
 from mobiledeploy.benchmark.partial import Launch, PartialRun
 from mobiledeploy.benchmark.plan import Configuration, Plan, RemoteFiles, command_line, loading_order
 from mobiledeploy.benchmark.record import SCHEMA, Run
+from mobiledeploy.benchmark.watches import watched_files
 from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.device.lock import device_lock
+from mobiledeploy.device.stabilize import Stabilization, stabilized
+from mobiledeploy.device.state import read_state
 from mobiledeploy.errors import DeviceRunError
 
 Progress = Callable[[str, int, int], None]
@@ -54,7 +59,9 @@ def benchmark(
         run = _Execution(configurations, device, binary, plan, tell)
         path = (partial_folder or cache_dir() / "partial") / f"{_hash(run.key)[:16]}.jsonl"
         with PartialRun(path, run.key) as partial:
-            record = run.execute(partial)
+            with stabilized(device) if plan.stabilize else nullcontext() as stabilization:
+                launches = run.execute(partial)
+            record = run.record(launches, stabilization)
             partial.finish()
     return record
 
@@ -111,15 +118,14 @@ class _Execution:
             "configurations": [[self.manifests[c.bundle.path], c.name] for c in self.configurations],
         }
 
-    def execute(self, partial: PartialRun) -> Run:
-        """Do the launches that `partial` lacks, and put the record together."""
+    def execute(self, partial: PartialRun) -> list[Launch]:
+        """Do the launches that `partial` lacks; returns all."""
         files = self._push()
         launches = self.method.launches if self.method else 1
         for number in range(launches):
             if number not in partial.launches:
                 self._launch(number, launches, files, partial)
-        ended = [partial.launches[number] for number in range(launches)]
-        return self._record(ended)
+        return [partial.launches[number] for number in range(launches)]
 
     def _push(self) -> RemoteFiles:
         """Bring all files to the device; once more where the connection was lost: what is there is not sent again."""
@@ -158,6 +164,12 @@ class _Execution:
             self.method.in_one_launch(), seed=self.method.seed + number
         )
         order = loading_order(len(self.configurations), number, self.plan.method.seed)
+        gate = wait_until_cool(
+            lambda: read_state(self.device),
+            self.plan.max_temp_c,
+            self.plan.cooldown_s,
+            progress=self.progress,
+        )
         launch = partial.begin(number, order)
         step = f"launch {number + 1} of {launches}"
         expected = method.min_runs * len(order) if method else 0
@@ -168,7 +180,7 @@ class _Execution:
                 method,
                 journal=f"{folder}/{_JOURNAL}",
                 dump=folder if number == 0 else None,
-                watches={},
+                watches=watched_files(gate.state),
             )
             self.progress(step, 0, expected)
             journal = run_launch(
@@ -182,7 +194,8 @@ class _Execution:
                 on_sample=lambda: self.progress(step, min(launch.journal.measured(), expected), expected),
             )
             accuracy = self._judge(order, journal, folder) if number == 0 else None
-        partial.end(number, {"accuracy": accuracy})
+        states = {"before": gate.state.to_json(), "after": read_state(self.device).to_json()}
+        partial.end(number, {"accuracy": accuracy, "gate": gate.to_json(), "state": states})
 
     def _judge(self, order: Sequence[int], journal: Journal, folder: str) -> dict[str, Any]:
         """Compare the outputs that a launch left; returns the accuracy of each configuration by its number."""
@@ -198,9 +211,12 @@ class _Execution:
             found[str(index)] = judges[bundle.path].figures(configuration.precision, outputs)
         return found
 
-    def _record(self, launches: Sequence[Launch]) -> Run:
+    def record(self, launches: Sequence[Launch], stabilization: Stabilization | None) -> Run:
+        """Put the record together."""
         begin = launches[0].journal.begin or {}
-        accuracy = (launches[0].done or {})["accuracy"]
+        done = [launch.done or {} for launch in launches]
+        accuracy = done[0]["accuracy"]
+        before = done[0]["state"]["before"]
         entries = [
             {**make_entry(configuration, index, launches, self.manifests), "accuracy": accuracy[str(index)]}
             for index, configuration in enumerate(self.configurations)
@@ -220,9 +236,17 @@ class _Execution:
                         "sha256": self.binary.sha256,
                     },
                     "cpu": begin["cpu"],
+                    "power": {
+                        "plugged": before["battery"]["plugged"],
+                        "battery_saver": before["battery_saver"],
+                    },
+                    "stabilization": stabilization and stabilization.to_json(),
                 },
                 "parameters": {**self.plan.to_json(), "timed": self.method is not None},
-                "readings": [reading for launch in launches for reading in launch.journal.readings],
+                "launches": [
+                    {"gate": entry["gate"], "state": entry["state"], "readings": launch.journal.readings}
+                    for launch, entry in zip(launches, done, strict=True)
+                ],
                 "benchmarks": entries,
             }
         )

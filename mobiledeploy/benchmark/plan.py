@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.errors import UsageError
 
-Mode = Literal["steady", "sustained", "paced"]
+Mode = Literal["steady", "sustained"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Method:
     `pace_hz` measures as much again with one inference at each tick of a clock (0: not). `seed` decides orders.
     """
 
-    launches: int = 5
+    launches: int = 8
     warmup_runs: int = 3
     max_warmup_ms: int = 3000
     min_runs: int = 64
@@ -98,6 +98,8 @@ class Configuration:
 class Plan:
     """What a benchmark covers: precisions (None: all that a bundle has), thread counts, core masks, and the method.
 
+    With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
+    `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
     work: both to judge the method. `timeout_s` bounds a launch, `silence_s` the time in which nothing happens in
     it: the binary says every sample.
@@ -110,6 +112,9 @@ class Plan:
     mode: Mode = "steady"
     copies: int = 1
     spin_percents: tuple[int, ...] = (0,)
+    max_temp_c: float | None = None
+    cooldown_s: float = 600.0
+    stabilize: bool = False
     timeout_s: float = 900.0
     silence_s: float = 120.0
 
@@ -140,14 +145,22 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run's figures depend on, for its record."""
-        return {**self.method.to_json(), "mode": self.mode}
+        return {
+            **self.method.to_json(),
+            "mode": self.mode,
+            "max_temp_c": self.max_temp_c,
+            "stabilize": self.stabilize,
+        }
 
 
 def loading_order(count: int, launch: int, seed: int) -> list[int]:
-    """Return the order in which a launch loads its configurations."""
+    """Return the order in which a launch loads its configurations: shuffled, and every second time reversed.
+
+    What is loaded last runs a little faster; with its reverse an order favours nobody.
+    """
     order = list(range(count))
-    random.Random(f"{seed}/{launch}").shuffle(order)  # noqa: S311  (no secret)
-    return order
+    random.Random(f"{seed}/{launch // 2}").shuffle(order)  # noqa: S311  (no secret)
+    return order if launch % 2 == 0 else order[::-1]
 
 
 @dataclass(frozen=True)

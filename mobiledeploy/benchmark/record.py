@@ -66,7 +66,14 @@ def _check(document: Mapping[str, Any]) -> None:
     str(document["context"]["device"]["label"])
     _ = document["parameters"]["timed"]
     for entry in document["benchmarks"]:
-        _ = entry["model"], entry["precision"], entry["threads"], entry["size_bytes"], entry["accuracy"]
+        _ = (
+            entry["model"],
+            entry["name"],
+            entry["precision"],
+            entry["threads"],
+            entry["size_bytes"],
+            entry["accuracy"],
+        )
         for launch in entry["launches"]:
             _check_numbers("launches", [launch["load_ms"], launch["first_ms"]])
         for key in ("times_ms", "started_ms", "launch", "round", "cpu_ms"):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @click.option(
     "--threads", default="1", show_default=True, callback=integers, metavar="LIST", help="Such as 1,2,4."
 )
+@click.option(
+    "--cores", metavar="LIST", help="Of all,big,little,prime, or masks such as 0xf0; several are compared."
+)
 @click.option("--quick", is_flag=True, help="Two seconds for each configuration, for a first look.")
 @click.option("--thorough", is_flag=True, help="1024 samples and 60 s for each, as MLPerf's single stream.")
 @click.option(
@@ -41,6 +44,13 @@ if TYPE_CHECKING:
 @click.option("--warmup", type=click.IntRange(0), help="At least so many inferences before.  [default: 3]")
 @click.option("--runs", type=click.IntRange(1), help="At least so many samples.  [default: 64]")
 @click.option("--min-time", type=click.FloatRange(0), help="At least so many seconds.  [default: 10]")
+@click.option("--max-temp", type=float, metavar="C", help="Begin once the device is at most so warm, in °C.")
+@click.option(
+    "--cooldown", callback=duration, default="10m", show_default=True, help="Wait at most so long for that."
+)
+@click.option(
+    "--stabilize", is_flag=True, help="Ask the device for steady clocks meanwhile; undone afterwards."
+)
 @click.option(
     "--timeout", default=900.0, show_default=True, type=click.FloatRange(1), help="Seconds for a launch."
 )
@@ -53,6 +63,7 @@ def command(
     serial: str | None,
     precision: tuple[str, ...] | None,
     threads: tuple[int, ...],
+    cores: str | None,
     quick: bool,
     thorough: bool,
     sustained: float | None,
@@ -61,6 +72,9 @@ def command(
     warmup: int | None,
     runs: int | None,
     min_time: float | None,
+    max_temp: float | None,
+    cooldown: float,
+    stabilize: bool,
     timeout: float,
     output: Path | None,
     form: str,
@@ -83,19 +97,33 @@ def command(
     from mobiledeploy.benchmark import Plan, benchmark, default_path, write_run
     from mobiledeploy.benchmark.accuracy import check_device_parity
     from mobiledeploy.bundle import open_bundle
-    from mobiledeploy.cli.output import print_runs
+    from mobiledeploy.cli.output import print_runs, tell_restored
+    from mobiledeploy.device.cores import core_mask
     from mobiledeploy.phone.fallback import phone_or_virtual
 
     opened = [open_bundle(path) for path in bundles]
     given = {"launches": launches, "warmup_runs": warmup, "min_runs": runs, "pace_hz": pace}
     method = _method(quick, thorough, given, min_time)
-    mode: Mode = "paced" if pace else "steady"
+    mode: Mode = "steady"
     if sustained is not None:
         if pace or quick or thorough:
             raise UsageError("--sustained goes with none of --pace, --quick and --thorough")
         mode, method, timeout = "sustained", method.sustained(sustained), timeout + sustained
-    plan = Plan(precisions=precision, threads=threads, method=method, mode=mode, timeout_s=timeout)
+    plan = Plan(
+        precisions=precision,
+        threads=threads,
+        method=method,
+        mode=mode,
+        max_temp_c=max_temp,
+        cooldown_s=cooldown,
+        stabilize=stabilize,
+        timeout_s=timeout,
+    )
     with phone_or_virtual(serial) as device, step_progress() as progress:
+        tell_restored(device)
+        if cores is not None:
+            masks = tuple(core_mask(device.facts, name) for name in cores.split(","))
+            plan = dataclasses.replace(plan, cores=masks)
         run = benchmark(opened, device, plan, progress)
     path = output or default_path([bundle.name for bundle in opened], datetime.datetime.now())
     write_run(run, path)

@@ -34,11 +34,12 @@ def command(serial: str | None, output: Path, everything: bool, form: str) -> No
     Without a phone it runs on a virtual one: this computer behind a real ADB connection.
     """
     from mobiledeploy.benchmark.accuracy import check_device_parity
-    from mobiledeploy.cli.output import print_runs
+    from mobiledeploy.cli.output import print_runs, tell_restored
     from mobiledeploy.demo import ALL, TRAINED, run_demo
     from mobiledeploy.phone.fallback import phone_or_virtual
 
     with phone_or_virtual(serial) as device, step_progress() as progress:
+        tell_restored(device)
         result = run_demo(output, device, progress, ALL if everything else TRAINED)
     paths = ", ".join(str(bundle.path) for bundle in result.bundles)
     click.echo(f"bundles {paths}; run {result.run_path}", err=True)

@@ -57,11 +57,19 @@ def command(
     from mobiledeploy.bundle import open_bundle
     from mobiledeploy.report.formats import render
     from mobiledeploy.report.verify_table import footnotes, verify_table
-    from mobiledeploy.verify import Bounds, check_bounds, folder_pictures, sample_pictures, verify
+    from mobiledeploy.verify import (
+        Bounds,
+        check_bounds,
+        check_request,
+        folder_pictures,
+        sample_pictures,
+        verify,
+    )
 
     if clip and images is None:
         raise UsageError("--clip is about the pictures of --images", hint="Add --images DIR.")
-    opened = open_bundle(bundle)
+    opened, limits = open_bundle(bundle), Bounds(**bounds)
+    check_request(limits, opened, clip=clip)
     pictures = folder_pictures(opened, images) if images else sample_pictures(opened)
     with step_progress() as progress:
         result = verify(opened, pictures, precisions=precision, clip=clip, progress=progress)
@@ -71,4 +79,4 @@ def command(
         click.echo("")
     for note in footnotes(result):
         click.echo(note, err=form in ("csv", "json"))
-    check_bounds(result, Bounds(**bounds))
+    check_bounds(result, limits)

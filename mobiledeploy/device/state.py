@@ -90,12 +90,13 @@ class CoreState:
 
 @dataclass(frozen=True)
 class Temperature:
-    """A sensor in °C: from a thermal zone of the kernel ("sysfs") or from Android's thermal HAL ("hal")."""
+    """A sensor in °C: a thermal zone of the kernel ("sysfs"), with its number, or of Android's thermal HAL ("hal")."""
 
     name: str
     kind: Kind
     celsius: float
     source: Literal["sysfs", "hal"]
+    zone: int | None = None
 
 
 @dataclass(frozen=True)
@@ -244,13 +245,13 @@ def _parse_cpu_list(text: str) -> set[int] | None:
 def _parse_zones(text: str) -> list[Temperature]:
     """Read thermal zones. The ABI wants millidegrees; some vendors' drivers give degrees."""
     found = []
-    for zone in _parse_table(text).values():
+    for number, zone in _parse_table(text).items():
         name, temp = zone.get("type", "zone"), zone.get("temp", "")
         if re.fullmatch(r"-?\d{1,7}", temp, re.ASCII):
             value = int(temp)
             celsius = value / 1000 if abs(value) >= 1000 else float(value)
             if _is_plausible(celsius):
-                found.append(Temperature(name, _kind(name) or "other", celsius, "sysfs"))
+                found.append(Temperature(name, _kind(name) or "other", celsius, "sysfs", number))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from mobiledeploy.benchmark.inference import infer
 from mobiledeploy.benchmark.plan import Configuration, RemoteFiles
 from mobiledeploy.bundle import Bundle, Tensor
 from mobiledeploy.device import Device
-from mobiledeploy.errors import CheckFailedError, UsageError
+from mobiledeploy.errors import CheckFailedError, MobileDeployError, UsageError
 from mobiledeploy.matte import FloatArray, Matte
 from mobiledeploy.preprocessing import Preprocessing
 from ncnn_tools.runtime import Runtime
@@ -71,7 +73,7 @@ class HostNetwork(_Segmenter):
     """
 
     batch = 1
-    workers = 2
+    workers = min(8, os.cpu_count() or 1)
 
     def __init__(self, bundle: Bundle, precision: str) -> None:
         super().__init__(bundle, precision)
@@ -116,5 +118,7 @@ class DeviceNetwork(_Segmenter):
             )
             outputs = infer(device, files, self._configuration, timeout_s=_DEVICE_TIMEOUT_S)
         finally:
-            device.run(["rm", "-f", stored], timeout_s=_DEVICE_TIMEOUT_S)
+            # Where the device is gone there is nothing to do; `devices --clean` finds the file later.
+            with contextlib.suppress(MobileDeployError):
+                device.run(["rm", "-f", stored], timeout_s=_DEVICE_TIMEOUT_S)
         return self.checked(outputs[self.output.name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -55,10 +55,12 @@ def transform_video(
                 (writer.encodable(picture), time) for picture, (_, time) in zip(changed, batch, strict=True)
             ]
 
-        for changed in in_order(change, batches(frames, size), workers):
-            for frame, time in changed:
-                writer.write(frame, time)
-            progress(writer.frames, facts.frames)
+        # Closed before the containers are, so that no thread is at work on them any more.
+        with closing(in_order(change, batches(frames, size), workers)) as changed_batches:
+            for changed in changed_batches:
+                for frame, time in changed:
+                    writer.write(frame, time)
+                progress(writer.frames, facts.frames)
         writer.finish()
     if writer.frames < facts.frames:
         notes.append(f"its header announces {facts.frames} frames, of which {writer.frames} are there")

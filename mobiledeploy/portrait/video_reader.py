@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -110,9 +111,9 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _pictures(path: Path, container: InputContainer) -> VideoStream:
-    if not container.streams.video:
+    stream: VideoStream | None = container.streams.best("video")
+    if stream is None:
         raise UsageError(f"{path}: has no pictures in it")
-    stream = container.streams.video[0]
     if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
         raise UsageError(f"{path}: too many pixels")
     return stream
@@ -123,17 +124,23 @@ def read_frames(path: Path, container: InputContainer, on_sound: OnSound | None)
 
     Raises UsageError where the file is damaged.
     """
+    pictures = _pictures(path, container)
+    pictures.thread_type = "AUTO"
+    for packet in _packets(path, container, [pictures, *(container.streams.audio[:1] if on_sound else ())]):
+        if on_sound and packet.stream is not pictures:
+            if packet.dts is not None:  # the empty packet at the end has none
+                on_sound(packet)
+            continue
+        with _reading(path):
+            frames = packet.decode()
+        for frame in frames:
+            yield TimedFrame(frame, None if frame.pts is None else frame.pts * frame.time_base)
+
+
+def _packets(path: Path, container: InputContainer, streams: list[Stream]) -> Iterator[av.Packet]:
+    """Yield the packets of streams; what the caller does with them is not taken for the file's fault."""
     with _reading(path):
-        pictures = _pictures(path, container)
-        pictures.thread_type = "AUTO"
-        wanted = [pictures, *(container.streams.audio[:1] if on_sound else ())]
-        for packet in container.demux(wanted):
-            if on_sound and packet.stream is not pictures:
-                if packet.dts is not None:  # the empty packet at the end has none
-                    on_sound(packet)
-                continue
-            for frame in packet.decode():
-                yield TimedFrame(frame, None if frame.pts is None else frame.pts * frame.time_base)
+        yield from container.demux(streams)
 
 
 def upright(frame: av.VideoFrame, turn: int) -> Image.Image:

@@ -35,11 +35,7 @@ def _notes(run: Run) -> list[str]:
 def _method(run: Run) -> str:
     samples = min((len(entry["times_ms"]) for entry in run.benchmarks), default=0)
     launches = min((len(set(entry["launch"])) for entry in run.benchmarks), default=0)
-    how = {
-        "steady": "interleaved",
-        "sustained": "without a pause",
-        "paced": f"{run.document['parameters'].get('pace_hz')} a second",
-    }[mode(run)]
+    how = {"steady": "interleaved", "sustained": "without a pause"}[mode(run)]
     started = f"{launches} launches" if launches != 1 else "one launch"
     return f"Time: median of at least {samples} inferences in {started}, wall, {how}."
 

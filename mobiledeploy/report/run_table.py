@@ -32,26 +32,32 @@ _DETAILS = [
     "4 loops min/max/avg (ms)",
 ]
 # Of runs in another mode than steady; shown where a row has one.
-_OF_A_MODE = ["steady speed kept", "throttled after (s)", "deadlines missed", "vs back to back"]
+_OF_A_MODE = [
+    "steady speed kept",
+    "throttled after (s)",
+    "paced (ms)",
+    "deadlines missed",
+    "paced vs back to back",
+]
 
 
 def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
-    `time` is the median, beside it its 95 % interval, and `p90` the 90th percentile of the samples. They are empty
-    where the device was emulated, as those timings are no latencies. Columns are left out where they would say
+    `time` is the median and `p90` the 90th percentile of the samples; the interval is that of the median. They are
+    empty where the device was emulated, as those timings are no latencies. Columns are left out where they would say
     nothing: device, weights, threads, mode and mask IoU. `details` adds the other figures of docs/statistics.md.
     """
     rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
     columns = [name for name in _IDENTITY if _tells(rows, name)]
-    columns += ["model size (M)", "time (ms)", "95 % interval (ms)", "p90 (ms)"]
+    columns += ["model size (M)", "time (ms)", "p90 (ms)", "time 95 % interval (ms)"]
     columns += [name for name in _OF_A_MODE if any(name in row for row in rows)]
     columns += _DETAILS if details else []
     masked = any("mask IoU vs fp32" in row for row in rows)
     return [*columns, "mask IoU vs fp32" if masked else "max error vs fp32"], rows
 
 
-_IDENTITY = ("device", "model", "weights", "precision", "threads", "mode")
+_IDENTITY = ("device", "model", "weights", "precision", "threads", "cores", "mode")
 
 
 def _tells(rows: Sequence[Mapping[str, object]], column: str) -> bool:
@@ -67,6 +73,7 @@ def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, o
         "weights": UNTRAINED if entry.get("untrained") else "trained",
         "precision": entry["precision"],
         "threads": entry["threads"],
+        "cores": (entry.get("affinity") or {}).get("requested") or "any",
         "mode": mode(run),
         "model size (M)": megabytes(entry["size_bytes"]),
         "max error vs fp32": f"{max(figures['max_abs'] for figures in accuracy['outputs'].values()):.1e}",
@@ -82,7 +89,7 @@ def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, o
 
 
 def mode(run: Run) -> str:
-    """Return how a run was measured: steady, sustained or paced."""
+    """Return how a run was measured: steady or sustained."""
     return str(run.document["parameters"].get("mode", "steady"))
 
 
@@ -90,7 +97,7 @@ def _headline(summary: Summary) -> dict[str, object]:
     interval = summary.interval_ms
     return {
         "time (ms)": milliseconds(summary.median_ms),
-        "95 % interval (ms)": f"{milliseconds(interval.low)}–{milliseconds(interval.high)}",
+        "time 95 % interval (ms)": f"{milliseconds(interval.low)}–{milliseconds(interval.high)}",
         "p90 (ms)": milliseconds(summary.p90_ms),
     }
 
@@ -117,21 +124,21 @@ def _details(samples: Samples, summary: Summary, launches: Sequence[Mapping[str,
 
 
 def _of_mode(run: Run, entry: Mapping[str, Any], samples: Samples, runs: Sequence[Run]) -> dict[str, object]:
-    """Return the figures that only a sustained or paced run has, beside its steady run where that is given too."""
+    """Return the figures that only a sustained run has, or one that was measured at a pace too."""
+    row: dict[str, object] = {}
     if mode(run) == "sustained":
         steady = _steady_beside(run, entry, runs)
         sustained = sustained_figures(samples, summarize(steady).median_ms if steady else None)
         after = sustained.throttled_after_s
-        return {
-            "steady speed kept": f"{sustained.kept:.0%}",
-            "throttled after (s)": "never" if after is None else f"{after:.0f}",
-        }
-    if mode(run) == "paced":
-        pace = run.document["parameters"]["pace_hz"]
-        paced = paced_figures(samples, pace, _steady_beside(run, entry, runs))
-        row: dict[str, object] = {"deadlines missed": f"{paced.missed:.1%}"}
-        return row | ({"vs back to back": f"{paced.gap.ratio:.2f}"} if paced.gap else {})
-    return {}
+        row["steady speed kept"] = f"{sustained.kept:.0%}"
+        row["throttled after (s)"] = "never" if after is None else f"{after:.0f}"
+    if "paced" in entry:
+        at_pace = Samples.from_entry({**entry["paced"], "threads": entry["threads"]})
+        paced = paced_figures(at_pace, run.document["parameters"]["pace_hz"], samples)
+        row["paced (ms)"] = milliseconds(paced.summary.median_ms)
+        row["deadlines missed"] = f"{paced.missed:.1%}"
+        row["paced vs back to back"] = f"{paced.gap.ratio:.2f}"
+    return row
 
 
 def _steady_beside(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> Samples | None:

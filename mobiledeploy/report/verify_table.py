@@ -79,4 +79,4 @@ def footnotes(verification: Verification) -> list[str]:
 
 
 def _short(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2g}"
+    return None if value is None else f"{value:.3g}"

@@ -195,13 +195,13 @@ def _bimodal(samples: Samples) -> Finding | None:
         return Finding(
             Kind.BIMODAL,
             f"{seen}, each launch in one of them.",
-            "Some launches ran on another kind of core or were hit by something: pin the core with --affinity, and "
+            "Some launches ran on another kind of core or were hit by something: pin the core with --cores, and "
             "raise --launches.",
         )
     return Finding(
         Kind.BIMODAL,
         f"{seen}, within launches.",
-        "The work probably moves between fast and slow cores: pin it with --affinity.",
+        "The work probably moves between fast and slow cores: pin it with --cores.",
     )
 
 

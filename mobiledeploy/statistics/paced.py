@@ -4,43 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from mobiledeploy.statistics.compare import Ratio, unpaired_ratio
+from mobiledeploy.statistics.compare import Ratio, paired_ratio
 from mobiledeploy.statistics.samples import Samples
 from mobiledeploy.statistics.summary import Summary, summarize
 
 
 @dataclass(frozen=True)
 class Paced:
-    """Figures at a frame rate. `gap` is the time at that rate over the time back to back, None without the latter.
+    """Figures at a frame rate. `missed` is the share of inferences that were not done when the next frame came.
 
-    `missed` is the share of inferences that take longer than a frame; `skipped` how many frames passed between the
-    first start and the last without an inference.
+    `gap` is the time at that rate over the time back to back.
     """
 
     pace_hz: float
     summary: Summary
     missed: float
-    skipped: int
-    gap: Ratio | None
+    gap: Ratio
 
 
-def paced_figures(samples: Samples, pace_hz: float, back_to_back: Samples | None = None) -> Paced:
-    """Return the figures of a paced run of at least one sample.
+def paced_figures(samples: Samples, pace_hz: float, back_to_back: Samples) -> Paced:
+    """Return the figures of a paced phase of at least one sample, beside the steady phase of the same launches.
 
-    The deadline of an inference is the next frame, one period after its start. Cores that idle between frames lower
-    their clocks, which is why the gap is usually above 1.
+    The deadline of an inference is one period after the frame that it waited for, `samples.due_ms`. Cores that
+    idle between frames lower their clocks, which is why the gap is usually above 1. The phases are compared launch
+    by launch. Raises ValueError for samples that waited for no frame.
     """
-    period_ms = 1000 / pace_hz
-    skipped = sum(
-        max(0, round(float(np.ptp(starts)) / period_ms) + 1 - len(starts))
-        for starts in samples.by_launch(samples.started_ms)
-    )
+    if samples.due_ms is None:
+        raise ValueError("the samples are not paced")
+    done_ms = samples.started_ms + samples.times_ms
     return Paced(
         pace_hz=pace_hz,
         summary=summarize(samples),
-        missed=float((samples.times_ms > period_ms).mean()),
-        skipped=skipped,
-        gap=unpaired_ratio(back_to_back, samples) if back_to_back is not None else None,
+        missed=float((done_ms > samples.due_ms + 1000 / pace_hz).mean()),
+        gap=paired_ratio(back_to_back, samples),
     )

@@ -19,6 +19,7 @@ class Samples:
 
     `times_ms`, `started_ms` (the device's monotonic clock), `launch` (which process launch, from 0) and `round`
     (within its launch) are (N,); `cpu_ms`, the CPU time of the process during each inference, is (N,) or None.
+    `due_ms`, the tick of the clock that a paced inference waited for, is (N,) or None.
     `clocks` is (M, 2) of (clock in ms, core's clock in kHz), or None where it was not read.
     """
 
@@ -29,6 +30,7 @@ class Samples:
     threads: int = 1
     cpu_ms: Floats | None = None
     clocks: Floats | None = None
+    due_ms: Floats | None = None
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Samples:
@@ -36,7 +38,7 @@ class Samples:
         launch = np.asarray(entry["launch"], np.int64)
         started = np.asarray(entry["started_ms"], np.float64)
         order = np.lexsort((started, launch))
-        cpu, clocks = entry.get("cpu_ms"), entry.get("clocks")
+        cpu, clocks, due = entry.get("cpu_ms"), entry.get("clocks"), entry.get("due_ms")
         return cls(
             np.asarray(entry["times_ms"], np.float64)[order],
             started[order],
@@ -45,6 +47,7 @@ class Samples:
             threads=int(entry["threads"]),
             cpu_ms=None if cpu is None else np.asarray(cpu, np.float64)[order],
             clocks=np.asarray(clocks, np.float64).reshape(-1, 2) if clocks else None,
+            due_ms=None if due is None else np.asarray(due, np.float64)[order],
         )
 
     def by_launch(self, values: Floats) -> list[Floats]:

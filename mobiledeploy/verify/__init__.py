@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from mobiledeploy.verify.bounds import Bounds, check_bounds
+from mobiledeploy.verify.bounds import Bounds, check_bounds, check_request
 from mobiledeploy.verify.execute import verify
 from mobiledeploy.verify.figures import Verification
 from mobiledeploy.verify.pictures import Pictures, folder_pictures, sample_pictures
@@ -15,6 +15,7 @@ __all__ = [
     "Pictures",
     "Verification",
     "check_bounds",
+    "check_request",
     "folder_pictures",
     "sample_pictures",
     "verify",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mobiledeploy.bundle import Bundle
 from mobiledeploy.errors import CheckFailedError, UsageError
 from mobiledeploy.verify.figures import REFERENCE, Verification
 
@@ -40,10 +41,22 @@ class Bounds:
         return {figure: limit for figure, limit in named.items() if limit is not None}
 
 
+def check_request(bounds: Bounds, bundle: Bundle, *, clip: bool) -> None:
+    """Raise UsageError where a verification of this bundle could not measure what a bound is about."""
+    if bounds.of_mattes and (bundle.mask is None or bundle.untrained):
+        why = "is untrained" if bundle.untrained else "names no mask"
+        raise UsageError(
+            f"{bundle.path}: {why}, so there are no mattes to set bounds to",
+            hint="--max-error sets one to the outputs.",
+        )
+    if bounds.max_flicker is not None and not clip:
+        raise UsageError("flicker is measured from frame to frame", hint="Add --clip, or drop --max-flicker.")
+
+
 def check_bounds(verification: Verification, bounds: Bounds) -> None:
     """Raise CheckFailedError naming variant, figure and picture where a bound is broken.
 
-    Raises UsageError where nothing was measured that a bound could hold.
+    Raises UsageError where no picture has the figure that a bound is about.
     """
     broken = [*_broken_mattes(verification, bounds), *_broken_outputs(verification, bounds)]
     if broken:
@@ -70,8 +83,7 @@ def _broken_mattes(verification: Verification, bounds: Bounds) -> Iterator[str]:
         if not judged:
             raise UsageError(
                 f"no picture has the figure {figure!r} against {bounds.against}",
-                hint="A matte needs a trained network with a mask, the truth NAME_alpha.png beside pictures, "
-                "flicker --clip.",
+                hint="The truth is NAME_alpha.png beside NAME.jpg; the edge needs an outline, flicker a second frame.",
             )
 
 

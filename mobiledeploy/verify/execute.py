@@ -82,7 +82,7 @@ class _Runner:
                 if not np.isfinite(values).all():
                     raise CheckFailedError(
                         f"{variant}: output {name!r} holds NaN or infinity on {picture.name}",
-                        hint="Values too large for a precision do that; verify the others with --precision.",
+                        hint="Values too large for fp16 or a broken input do that. --precision leaves variants out.",
                     )
         return results
 

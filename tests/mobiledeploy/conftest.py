@@ -143,6 +143,7 @@ def make_run(accuracy: dict):
 
     def entry(changes: dict) -> dict:
         made = base | changes
+        made.setdefault("name", f"{made['precision']}-{made['threads']}t")
         count = len(made["times_ms"])
         launch = made.setdefault("launch", [0] * count)
         made.setdefault("round", list(range(count)))

@@ -57,11 +57,11 @@ def test_two_rows_of_one_run_are_paired(make_run, write) -> None:
     assert found.to_json()["rows"][0]["verdict"] == "faster"
 
 
-def test_rows_of_different_models_are_not_paired(make_run, write) -> None:
-    """Each model has launches of its own, whose numbers mean nothing to the other's."""
+def test_rows_of_different_models_in_one_run_are_paired_too(make_run, write) -> None:
+    """All bundles of a run are measured in the same launches and rounds."""
     run = write("r.json", make_run(times(seed=1), {"model": "other", **times(seed=2)}))
     found = compare(Source(run.path, "tiny/fp32-1t"), Source(run.path, "other/fp32-1t"), margin=0.02)
-    assert not found.rows[0].ratio.paired
+    assert found.rows[0].ratio.paired
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_rows_of_different_models_are_not_paired(make_run, write) -> None:
     [
         ({"label": "Galaxy S8"}, "device Pixel 8 and Galaxy S8"),
         ({"context": {"power": "charging"}}, "power unknown and charging"),
-        ({"parameters": {"mode": "paced", "pace_hz": 30}}, "mode steady and paced"),
+        ({"parameters": {"mode": "sustained"}}, "mode steady and sustained"),
         ({"context": {"binary": {"sha256": "1" * 64, "ncnn": "1.0.1", "abi": "arm64-v8a"}}}, "ncnn 1.0.2026"),
         ({"affinity": {"requested": None, "obtained": "f0"}}, "affinity"),
     ],
@@ -91,6 +91,16 @@ def test_what_differs_and_does_not_matter_is_told(make_run, write) -> None:
     assert "Differs: seed 1 and 7." in compare(a, b, margin=0.02).notes
 
 
+def test_what_the_samples_of_one_run_warn_of(make_run, write) -> None:
+    hot = times(seed=2)
+    hot["times_ms"] = (np.array(hot["times_ms"]) * np.where(np.arange(120) < 80, 1, 1.4)).tolist()
+    notes = compare(
+        write("a.json", make_run(times(seed=1))), write("b.json", make_run(hot)), margin=0.02
+    ).notes
+    assert any(note.startswith("B fp32-1t: From") for note in notes), notes
+    assert not [note for note in notes if note.startswith("A ")]
+
+
 def test_rows_that_only_one_has(make_run, write) -> None:
     a = write("a.json", make_run(times(), {"threads": 2, **times()}))
     b = write("b.json", make_run(times(), {"options": {"fp16": True}, **times()}))
@@ -99,6 +109,14 @@ def test_rows_that_only_one_has(make_run, write) -> None:
     assert "Only in B: fp32-1t.2." in notes
     with pytest.raises(UsageError, match="no row"):
         compare(a, write("c.json", make_run({"model": "other", **times()})), margin=0.02)
+
+
+def test_a_row_is_found_by_what_it_is_and_not_by_its_place(make_run, write) -> None:
+    """The second row of A, by name fp32-1t.2 for its other options, is the only one of B."""
+    other = {"options": {"fp16": True}, "model": "net.v2"}
+    a = write("a.json", make_run({"model": "net.v2", **times()}, {**other, **times()}))
+    b = write("b.json", make_run({**other, **times()}))
+    assert [(row.a, row.b) for row in compare(a, b, margin=0.02).rows] == [("fp32-1t.2", "fp32-1t")]
 
 
 def test_inconclusive_says_what_would_settle_it(make_run, write) -> None:

@@ -139,3 +139,12 @@ def test_preprocessing_is_what_the_description_says():
     expected = (np.array([30, 20, 10]) - (104, 112, 121)) / 255
     np.testing.assert_allclose(preprocess(rgb).flatten(), expected, atol=1e-6)
     assert Preprocessing("rgb", (0, 0, 0), 1)(rgb).flatten().tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize("name", ["portrait_000000.jpg", "portrait_000000_alpha.png"])
+def test_a_damaged_file_is_named(name, tmp_path):
+    (photo,) = write_portraits(tmp_path, 1, seed=0, size=64)
+    damaged = tmp_path / name
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    with pytest.raises(OSError, match=r"portrait_000000\.jpg or its alpha can't be read"):
+        read_photo(photo, 32)

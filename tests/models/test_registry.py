@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections import Counter
 
 import torch
 
-from models.networks import create, description, untrained_checkpoint
+from models.networks import SHARED_NORM, create, description, untrained_checkpoint
 
 
 def test_untrained_weights_are_those_of_the_seed(network):
@@ -29,6 +30,17 @@ def test_an_untrained_checkpoint_fits_its_network_and_its_norms_do_something(net
         assert norm.running_var.max() <= 1.5
         assert norm.running_mean.abs().max() > 0
     assert description(network).is_file()
+
+
+def test_no_norm_is_shared_but_the_one_that_is_known(network, net, side):
+    calls = Counter()
+    for name, module in net.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    with torch.inference_mode():
+        net(torch.zeros(1, 3, side, side))
+    shared = {name for name, count in calls.items() if count > 1}
+    assert shared == ({SHARED_NORM} if network in ("shuffle_seg_skipnet", "esp_dense_seg") else set())
 
 
 def test_torchs_own_seed_is_left_alone():

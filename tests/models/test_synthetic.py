@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from models.synthetic import portrait, scene, write_portraits
+from models.synthetic.__main__ import main
 from models.synthetic.canvas import Canvas, Layers, blurred, ellipse, limb, smoothed
 
 
@@ -178,3 +179,17 @@ def test_a_picture_that_cannot_be_written_leaves_nothing_under_its_name(tmp_path
     with pytest.raises(OSError, match="portrait_000001"):
         write_portraits(tmp_path, 1, seed=1, size=32)
     assert not (tmp_path / "portrait_000001.jpg").exists()
+
+
+def test_the_command_draws_into_a_folder(tmp_path):
+    main([str(tmp_path / "drawn"), "--count", "2", "--seed", "5", "--size", "32"])
+    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert names == [f"portrait_00000{n}{end}" for n in (5, 6) for end in (".jpg", "_alpha.png")]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_in_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path / "file" / "drawn"), "--count", "1"])
+    assert stop.value.code == 1
+    assert "file" in capsys.readouterr().err

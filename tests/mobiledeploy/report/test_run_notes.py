@@ -10,8 +10,6 @@ def test_the_method_is_said(make_run) -> None:
     assert footnotes([run])[0] == (
         "Pixel 8, CPU. Time: median of at least 4 inferences in 2 launches, wall, interleaved."
     )
-    paced = make_run({}, parameters={"mode": "paced", "pace_hz": 30})
-    assert footnotes([paced])[0].endswith("5 inferences in one launch, wall, 30 a second.")
 
 
 def test_emulated_runs_have_no_latencies(make_run) -> None:

@@ -27,9 +27,9 @@ def test_rows_by_hand(verification) -> None:
         "max error",
     ]
     assert [[row.get(column) for column in columns] for row in rows] == [
-        ["int8", "onnx", "0.7500", "0.5000", "0.12", "8.2", "0.062", "1.5", "0.062", "0.5", "2.0e-02"],
+        ["int8", "onnx", "0.7500", "0.5000", "0.125", "8.19", "0.0625", "1.5", "0.0625", "0.5", "2.0e-02"],
         ["onnx", "truth", "1.0000", "1.0000", "0", "0", "0", "0", None, None, None],
-        ["int8", "truth", "0.5000", "0.5000", "0.25", "16", "0.12", "3", "0.062", "0.5", None],
+        ["int8", "truth", "0.5000", "0.5000", "0.25", "16.4", "0.125", "3", "0.0625", "0.5", None],
     ]
     assert "2 pictures in portraits" in " ".join(footnotes(verification))
     assert "known for 1 of them" in " ".join(footnotes(verification))

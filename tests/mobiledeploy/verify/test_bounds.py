@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from mobiledeploy.errors import CheckFailedError, UsageError
-from mobiledeploy.verify import Bounds, Verification, check_bounds
+from mobiledeploy.verify import Bounds, Verification, check_bounds, check_request
 from mobiledeploy.verify.figures import MatteFigures, OutputFigures, PictureFigures, VariantFigures
 
 
@@ -59,6 +61,24 @@ def test_several_broken_bounds_are_listed(verification) -> None:
     with pytest.raises(CheckFailedError, match="4 figures are out of bounds") as caught:
         check_bounds(verification, Bounds(max_mae=0.05, max_sad=1))
     assert [line.split(" on ")[1] for line in caught.value.hint.splitlines()] == ["a.png", "b.png"] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "bounds", "clip", "message"),
+    [
+        ({"mask": None}, {"min_iou": 0.9}, False, "names no mask"),
+        ({"untrained": True}, {"max_mae": 0.9}, False, "untrained"),
+        ({}, {"max_flicker": 0.1}, False, "frame to frame"),
+    ],
+)
+def test_a_bound_that_cannot_be_judged_is_refused_before_the_work(
+    tiny_bundle, change: dict, bounds: dict, clip: bool, message: str
+) -> None:
+    bundle = dataclasses.replace(tiny_bundle, manifest={**tiny_bundle.manifest, **change})
+    with pytest.raises(UsageError, match=message):
+        check_request(Bounds(**bounds), bundle, clip=clip)
+    check_request(Bounds(max_error=1), bundle, clip=clip)
+    check_request(Bounds(min_iou=0.9, max_flicker=1), tiny_bundle, clip=True)
 
 
 def test_a_bound_on_what_was_not_measured_is_a_usage_error(verification, tiny_bundle) -> None:
