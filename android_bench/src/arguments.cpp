@@ -35,6 +35,9 @@ For all configurations:
   --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
   --profile 0|1           in each round run each configuration again with a clock behind each layer; said
                           in lines only, so it needs --stream or --journal (0)
+  --mark 0|1              run each sample once more between system calls that mark begin and end, and, with
+                          --profile, again with one behind each layer: for counting instructions from
+                          outside, in one thread (0)
   --seed N                seed of the order of configurations within each round (1)
   --watch NAME=FILE       read a number from a file, such as a clock's, now and then; repeatable
   --watch-every-ms N      how often (500)
@@ -142,6 +145,7 @@ static bool apply_global(Arguments& arguments, const std::string& flag, const st
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--pace-hz") arguments.pace_hz = parse_int(flag, value, 0, kMaxPaceHz);
     else if (flag == "--profile") arguments.profile = parse_switch(flag, value);
+    else if (flag == "--mark") arguments.mark = parse_switch(flag, value);
     else if (flag == "--watch") arguments.watches.push_back(parse_file(flag, "NAME=FILE", value));
     else if (flag == "--watch-every-ms") arguments.watch_every_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, INT64_MAX);
@@ -253,6 +257,9 @@ Arguments parse_arguments(int argc, char** argv)
         }
     }
     check_configurations(arguments.configurations);
+    for (const ConfigurationArguments& configuration : arguments.configurations) {
+        if (arguments.mark && configuration.threads != 1) throw usage_error("--mark needs --threads 1");
+    }
     if (arguments.profile && !arguments.stream && arguments.journal.empty()) {
         throw usage_error("--profile needs --stream 1 or --journal");
     }

@@ -46,6 +46,7 @@ struct Arguments {
     int max_time_ms = 0;  // 0: no limit
     int pace_hz = 0;      // 0: no paced part
     bool profile = false;
+    bool mark = false;
     std::vector<std::pair<std::string, std::string>> watches;  // name, path of a file that holds a number
     int watch_every_ms = 500;
     uint64_t seed = 1;
