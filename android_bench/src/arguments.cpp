@@ -59,7 +59,8 @@ For the configuration named by the --config before:
 
 Alone:
   --layers                print a JSON list of the layer types in this build
-  --roofline N            measure how fast 1 and N threads multiply and read memory, as one line of JSON
+  --roofline N [--cpus HEXMASK]
+                          measure how fast 1 and N threads multiply and read memory, as one line of JSON
   --version               print what this build is, as one line of JSON
   --help                  print this
 
@@ -224,6 +225,17 @@ static std::optional<Action> standalone_action(int argc, char** argv)
     return std::nullopt;
 }
 
+static Arguments parse_roofline(int argc, char** argv)
+{
+    const bool with_cpus = argc == 5 && std::string(argv[3]) == "--cpus";
+    if (argc != 3 && !with_cpus) throw usage_error("--roofline takes a number of threads, and --cpus if anything more");
+    Arguments arguments;
+    arguments.action = Action::show_roofline;
+    arguments.roofline_threads = parse_int("--roofline", argv[2], 1, kMaxThreads);
+    if (with_cpus) arguments.roofline_cpus = parse_cpus(argv[4]);
+    return arguments;
+}
+
 Arguments parse_arguments(int argc, char** argv)
 {
     Arguments arguments;
@@ -231,12 +243,7 @@ Arguments parse_arguments(int argc, char** argv)
         arguments.action = *action;
         return arguments;
     }
-    if (argc > 1 && std::string(argv[1]) == "--roofline") {
-        if (argc > 3) throw usage_error("--roofline stands alone");
-        arguments.action = Action::show_roofline;
-        arguments.roofline_threads = parse_int("--roofline", argc == 3 ? argv[2] : "", 1, kMaxThreads);
-        return arguments;
-    }
+    if (argc > 1 && std::string(argv[1]) == "--roofline") return parse_roofline(argc, argv);
     ConfigurationArguments common;
     for (int i = 1; i < argc; i += 2) {
         const std::string flag = argv[i];

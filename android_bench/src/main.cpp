@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "affinity.h"
 #include "arguments.h"
 #include "configuration.h"
 #include "crash.h"
@@ -125,13 +126,19 @@ static void run(const Arguments& arguments, ProcessRecord process)
     if (!arguments.stream) print(result_document(arguments, configurations, readings, process) + "\n");
 }
 
+static void show_roofline(const Arguments& arguments)
+{
+    if (arguments.roofline_cpus) set_affinity_of_all_threads(*arguments.roofline_cpus);
+    print(roofline_document(measure_roofline(arguments.roofline_threads)) + "\n");
+}
+
 static void act(const Arguments& arguments, const ProcessRecord& process)
 {
     switch (arguments.action) {
     case Action::show_help: print(help_text()); break;
     case Action::show_version: print(version_document() + "\n"); break;
     case Action::show_layers: print(layers_document() + "\n"); break;
-    case Action::show_roofline: print(roofline_document(measure_roofline(arguments.roofline_threads)) + "\n"); break;
+    case Action::show_roofline: show_roofline(arguments); break;
     case Action::run: run(arguments, process); break;
     }
 }

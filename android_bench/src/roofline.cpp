@@ -78,10 +78,12 @@ static Peak measure_peak(const MultiplyAdd& kernel, int threads)
     return {kernel.arithmetic, kernel.instruction, threads, rate * kernel.macs * 1e-9};
 }
 
+static const size_t kPage = 4096;
+
 // Memory of one thread, aligned to pages; each integer begins as 1.
 class Buffer {
 public:
-    explicit Buffer(size_t size) : size_(size), data_(static_cast<uint32_t*>(aligned_alloc(4096, size)))
+    explicit Buffer(size_t size) : size_(size), data_(static_cast<uint32_t*>(aligned_alloc(kPage, size)))
     {
         if (!data_) throw std::bad_alloc();
         std::fill_n(data_, size / sizeof(uint32_t), 1u);
@@ -115,8 +117,7 @@ static void check_memory(Buffer& buffer)
 
 static Bandwidth measure_bandwidth(int64_t bytes, int threads)
 {
-    const size_t page = 4096;
-    const size_t share = std::max(bytes / threads / page * page, page);
+    const size_t share = std::max(static_cast<size_t>(bytes) / threads / kPage, size_t(1)) * kPage;
     std::vector<std::unique_ptr<Buffer>> buffers;
     std::vector<Work> readers, copiers;
     for (int i = 0; i < threads; i++) {

@@ -22,6 +22,7 @@ from mobiledeploy.benchmark.launch import run_launch
 from mobiledeploy.benchmark.partial import Launch, PartialRun
 from mobiledeploy.benchmark.plan import Configuration, Plan, RemoteFiles, command_line, loading_order
 from mobiledeploy.benchmark.record import SCHEMA, Run
+from mobiledeploy.benchmark.roofline import measure_rooflines
 from mobiledeploy.benchmark.watches import watched_files
 from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
@@ -181,6 +182,7 @@ class _Execution:
                 journal=f"{folder}/{_JOURNAL}",
                 dump=folder if number == 0 else None,
                 watches=watched_files(gate.state),
+                profile=self.plan.profile,
             )
             self.progress(step, 0, expected)
             journal = run_launch(
@@ -194,8 +196,11 @@ class _Execution:
                 on_sample=lambda: self.progress(step, min(launch.journal.measured(), expected), expected),
             )
             accuracy = self._judge(order, journal, folder) if number == 0 else None
-        states = {"before": gate.state.to_json(), "after": read_state(self.device).to_json()}
-        partial.end(number, {"accuracy": accuracy, "gate": gate.to_json(), "state": states})
+        done: dict[str, Any] = {"accuracy": accuracy, "gate": gate.to_json()}
+        if self.plan.profile:
+            done["rooflines"] = measure_rooflines(self.device, files.binary, self.configurations)
+        done["state"] = {"before": gate.state.to_json(), "after": read_state(self.device).to_json()}
+        partial.end(number, done)
 
     def _judge(self, order: Sequence[int], journal: Journal, folder: str) -> dict[str, Any]:
         """Compare the outputs that a launch left; returns the accuracy of each configuration by its number."""
@@ -244,7 +249,10 @@ class _Execution:
                 },
                 "parameters": {**self.plan.to_json(), "timed": self.method is not None},
                 "launches": [
-                    {"gate": entry["gate"], "state": entry["state"], "readings": launch.journal.readings}
+                    {
+                        **{key: entry[key] for key in ("gate", "state", "rooflines") if key in entry},
+                        "readings": launch.journal.readings,
+                    }
                     for launch, entry in zip(launches, done, strict=True)
                 ],
                 "benchmarks": entries,

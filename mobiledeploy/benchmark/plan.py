@@ -101,7 +101,7 @@ class Plan:
     With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
     `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
-    work: both to judge the method. `timeout_s` bounds a launch, `silence_s` the time in which nothing happens in
+    work: both to judge the method. `profile` measures each layer too, and the device's roofline. `timeout_s` bounds a launch, `silence_s` the time in which nothing happens in
     it: the binary says every sample.
     """
 
@@ -115,6 +115,7 @@ class Plan:
     max_temp_c: float | None = None
     cooldown_s: float = 600.0
     stabilize: bool = False
+    profile: bool = False
     timeout_s: float = 900.0
     silence_s: float = 120.0
 
@@ -150,6 +151,7 @@ class Plan:
             "mode": self.mode,
             "max_temp_c": self.max_temp_c,
             "stabilize": self.stabilize,
+            "profile": self.profile,
         }
 
 
@@ -183,6 +185,7 @@ def command_line(
     dump: str | None = None,
     journal: str | None = None,
     watches: Mapping[str, str] | None = None,
+    profile: bool = False,
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
 
@@ -200,7 +203,7 @@ def command_line(
         argv += ["--warmup", str(method.warmup_runs), "--max-warmup-ms", str(method.max_warmup_ms)]
         argv += ["--min-runs", str(method.min_runs), "--min-time-ms", str(method.min_time_ms)]
         argv += ["--max-time-ms", str(method.max_time_ms), "--pace-hz", str(method.pace_hz)]
-        argv += ["--seed", str(method.seed)]
+        argv += ["--seed", str(method.seed), "--profile", str(int(profile))]
         for name, path in (watches or {}).items():
             argv += ["--watch", f"{name}={path}"]
     for number, configuration in enumerate(configurations):
