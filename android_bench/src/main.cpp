@@ -86,16 +86,20 @@ static uint64_t memory_budget(const Arguments& arguments)
     return bytes + ncnn::get_cpu_count() * thread_stack;
 }
 
-static void make_profilers(std::vector<Configuration>& configurations, const Arguments& arguments,
-                           CpuSwitch& cpu_switch, const Journal& journal)
+// What --profile and --mark ask for before anything is timed.
+static void look_into(std::vector<Configuration>& configurations, const Arguments& arguments, CpuSwitch& cpu_switch,
+                      const Journal& journal)
 {
     for (size_t i = 0; i < configurations.size(); i++) {
         Configuration& configuration = configurations[i];
         set_activity(ExitCode::inference_failed, "profiling configuration " + configuration.arguments->name);
         cpu_switch.apply(configuration);
-        configuration.profiler =
-            std::make_unique<Profiler>(*configuration.model, configuration.samples->front(), arguments.mark);
-        journal.write(network_line(i, configuration.profiler->layers()));
+        if (arguments.profile) {
+            configuration.profiler =
+                std::make_unique<Profiler>(*configuration.model, configuration.samples->front(), arguments.mark);
+            journal.write(network_line(i, configuration.profiler->layers()));
+        }
+        if (arguments.mark) run_between_marks(configuration, i);
     }
 }
 
@@ -117,8 +121,7 @@ static void run(const Arguments& arguments, ProcessRecord process)
         if (!arguments.dump_folder.empty()) dump_outputs(configuration, arguments.dump_folder);
         journal.write(loaded_line(configuration));
     }
-    if (arguments.profile) make_profilers(configurations, arguments, cpu_switch, journal);
-    if (arguments.mark) run_between_marks(configurations, cpu_switch);
+    look_into(configurations, arguments, cpu_switch, journal);
     std::vector<Reading> readings;
     if (arguments.min_runs > 0) readings = measure(configurations, arguments, cpu_switch, journal);
     process.peak_memory_bytes = std::max(process.peak_memory_bytes, peak_memory().value_or(0));

@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <string>
-
-#include "crash.h"
+#include <vector>
 
 namespace bench {
 
@@ -19,7 +17,7 @@ void mark(Mark kind, size_t number)
     syscall(SYS_getppid, kFirstWord, kSecondWord, static_cast<uint32_t>(kind), static_cast<uint32_t>(number));
 }
 
-static void run_between_marks(Configuration& configuration, size_t number)
+void run_between_marks(const Configuration& configuration, size_t number)
 {
     for (const Sample& sample : *configuration.samples) {
         std::vector<ncnn::Mat> results;
@@ -30,15 +28,6 @@ static void run_between_marks(Configuration& configuration, size_t number)
         mark(Mark::begin, number);
         configuration.profiler->infer(sample);
         mark(Mark::end, number);
-    }
-}
-
-void run_between_marks(std::vector<Configuration>& configurations, CpuSwitch& cpu_switch)
-{
-    for (size_t i = 0; i < configurations.size(); i++) {
-        set_activity(ExitCode::inference_failed, "running configuration " + configurations[i].arguments->name);
-        cpu_switch.apply(configurations[i]);
-        run_between_marks(configurations[i], i);
     }
 }
 

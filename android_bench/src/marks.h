@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "configuration.h"
 
@@ -14,8 +13,8 @@ enum class Mark { begin = 1, layer = 2, end = 3 };
 // (../plugin/count_instructions.c). `number` is the configuration's; a layer has none.
 void mark(Mark kind, size_t number = 0);
 
-// Runs each configuration once on each of its samples between marks, and, where it has a profiler,
-// once more with a mark behind each layer.
-void run_between_marks(std::vector<Configuration>& configurations, CpuSwitch& cpu_switch);
+// Runs a configuration once on each of its samples between marks, and, where it has a profiler, once
+// more with a mark behind each layer.
+void run_between_marks(const Configuration& configuration, size_t number);
 
 }  // namespace bench

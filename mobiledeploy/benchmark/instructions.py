@@ -55,21 +55,19 @@ class Counter:
         return {str(place): asdict(found) for place, found in counts.items()}
 
     def to_entry(
-        self, counts: Mapping[str, Any], network: Sequence[Mapping[str, Any]] | None
+        self, counts: Mapping[str, Any], network: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
         """Return what a run's entry says of a configuration's counts; `network` names its layers as they ran."""
-        entry = {
+        return {
             "cpu": self.cpu,
             "emulator": self.emulator,
             "per_inference": counts["inferences"],
             "median": round(statistics.median(counts["inferences"])),
-        }
-        if network is not None:
-            entry["layers"] = [
+            "layers": [
                 {"name": layer["name"], "type": layer["type"], "median": round(statistics.median(of_layer))}
                 for layer, of_layer in zip(network, zip(*counts["layers"], strict=True), strict=True)
-            ]
-        return entry
+            ],
+        }
 
 
 def prepare_counter(device: Device) -> Counter:
@@ -108,13 +106,14 @@ def parse_marks(text: str) -> dict[int, Counts]:
             kind, number, count = map(int, line.split(" "))
             if kind == _BEGIN:
                 marks = [count]
-            elif kind == _LAYER:
+            elif kind == _LAYER and marks:
                 marks.append(count)
-            elif kind == _END:
+            elif kind == _END and marks:
                 _add(found.setdefault(number, Counts()), marks, count)
+                marks = []
             else:
                 raise ValueError
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise DeviceRunError(f"the counted instructions can't be used: {line[:80]!r}") from error
     return found
 

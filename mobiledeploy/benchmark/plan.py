@@ -101,8 +101,9 @@ class Plan:
     With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
     `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
-    work: both to judge the method. `profile` measures each layer too, and the device's roofline. `timeout_s` bounds a launch, `silence_s` the time in which nothing happens in
-    it: the binary says every sample.
+    work: both to judge the method. `profile` measures each layer too, and the device's roofline.
+    `count_instructions` counts them on an emulated phone, where nothing is timed (see `instructions`). `timeout_s`
+    bounds a launch, `silence_s` the time in which nothing happens in it: the binary says every sample.
     """
 
     precisions: tuple[str, ...] | None = None
@@ -116,6 +117,7 @@ class Plan:
     cooldown_s: float = 600.0
     stabilize: bool = False
     profile: bool = False
+    count_instructions: bool = False
     timeout_s: float = 900.0
     silence_s: float = 120.0
 
@@ -126,6 +128,11 @@ class Plan:
             raise UsageError(
                 f"sustained load is of one configuration, and these are {len(found)}",
                 hint="Choose with --precision and --threads.",
+            )
+        if self.count_instructions and (self.mode != "steady" or set(self.threads) != {1}):
+            raise UsageError(
+                "instructions are counted in one thread, outside of sustained load",
+                hint="Leave out --threads and --sustained.",
             )
         return found
 
@@ -152,6 +159,7 @@ class Plan:
             "max_temp_c": self.max_temp_c,
             "stabilize": self.stabilize,
             "profile": self.profile,
+            "count_instructions": self.count_instructions,
         }
 
 
@@ -186,8 +194,11 @@ def command_line(
     journal: str | None = None,
     watches: Mapping[str, str] | None = None,
     profile: bool = False,
+    mark: bool = False,
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
+
+    `mark` runs each sample between marks, and again with one behind each layer (see `instructions`).
 
     fp32 runs without fp16 arithmetic, so that it is fp32 on phones that could do otherwise; fp16 and int8 run
     with it where the CPU has it. Configurations are named c0, c1, … in the order given.
@@ -197,6 +208,8 @@ def command_line(
         argv += ["--journal", journal]
     if dump is not None:
         argv += ["--dump", dump]
+    if mark:
+        argv += ["--mark", "1", "--profile", "1"]
     if method is None:
         argv += ["--warmup", "0", "--min-runs", "0"]
     else:
