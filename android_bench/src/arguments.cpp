@@ -35,9 +35,9 @@ For all configurations:
   --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
   --profile 0|1           in each round run each configuration again with a clock behind each layer; said
                           in lines only, so it needs --stream or --journal (0)
-  --mark 0|1              run each sample once more between system calls that mark begin and end, and, with
-                          --profile, again with one behind each layer: for counting instructions from
-                          outside, in one thread (0)
+  --mark 0|1              mark the begin and end of the inferences of --dump by system calls, and, with
+                          --profile, of one more with a mark behind each layer: for counting instructions
+                          from outside, in one thread (0)
   --seed N                seed of the order of configurations within each round (1)
   --watch NAME=FILE       read a number from a file, such as a clock's, now and then; repeatable
   --watch-every-ms N      how often (500)
@@ -264,6 +264,7 @@ Arguments parse_arguments(int argc, char** argv)
         }
     }
     check_configurations(arguments.configurations);
+    if (arguments.mark && arguments.dump_folder.empty()) throw usage_error("--mark needs --dump");
     for (const ConfigurationArguments& configuration : arguments.configurations) {
         if (arguments.mark && configuration.threads != 1) throw usage_error("--mark needs --threads 1");
     }

@@ -6,6 +6,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,20 +87,20 @@ static uint64_t memory_budget(const Arguments& arguments)
     return bytes + ncnn::get_cpu_count() * thread_stack;
 }
 
-// What --profile and --mark ask for before anything is timed.
-static void look_into(std::vector<Configuration>& configurations, const Arguments& arguments, CpuSwitch& cpu_switch,
-                      const Journal& journal)
+static void make_profilers(std::vector<Configuration>& configurations, const Arguments& arguments,
+                           CpuSwitch& cpu_switch, const Journal& journal)
 {
     for (size_t i = 0; i < configurations.size(); i++) {
         Configuration& configuration = configurations[i];
         set_activity(ExitCode::inference_failed, "profiling configuration " + configuration.arguments->name);
         cpu_switch.apply(configuration);
-        if (arguments.profile) {
-            configuration.profiler =
-                std::make_unique<Profiler>(*configuration.model, configuration.samples->front(), arguments.mark);
-            journal.write(network_line(i, configuration.profiler->layers()));
-        }
-        if (arguments.mark) run_between_marks(configuration, i);
+        const Sample& sample = configuration.samples->front();
+        configuration.profiler = std::make_unique<Profiler>(*configuration.model, sample, arguments.mark);
+        journal.write(network_line(i, configuration.profiler->layers()));
+        if (!arguments.mark) continue;
+        mark(Mark::begin, i);
+        configuration.profiler->infer(sample);
+        mark(Mark::end, i);
     }
 }
 
@@ -116,12 +117,13 @@ static void run(const Arguments& arguments, ProcessRecord process)
         cpu_switch.apply(configuration);
         process.peak_memory_bytes = std::max(process.peak_memory_bytes, load_and_run_first(configuration));
     }
-    for (Configuration& configuration : configurations) {
-        cpu_switch.apply(configuration);
-        if (!arguments.dump_folder.empty()) dump_outputs(configuration, arguments.dump_folder);
-        journal.write(loaded_line(configuration));
+    for (size_t i = 0; i < configurations.size(); i++) {
+        cpu_switch.apply(configurations[i]);
+        const std::optional<size_t> mark_as = arguments.mark ? std::make_optional(i) : std::nullopt;
+        if (!arguments.dump_folder.empty()) dump_outputs(configurations[i], arguments.dump_folder, mark_as);
+        journal.write(loaded_line(configurations[i]));
     }
-    look_into(configurations, arguments, cpu_switch, journal);
+    if (arguments.profile) make_profilers(configurations, arguments, cpu_switch, journal);
     std::vector<Reading> readings;
     if (arguments.min_runs > 0) readings = measure(configurations, arguments, cpu_switch, journal);
     process.peak_memory_bytes = std::max(process.peak_memory_bytes, peak_memory().value_or(0));

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <vector>
 
 namespace bench {
 
@@ -15,20 +14,6 @@ static const uint32_t kFirstWord = 0x6d6f6269, kSecondWord = 0x6c656465;
 void mark(Mark kind, size_t number)
 {
     syscall(SYS_getppid, kFirstWord, kSecondWord, static_cast<uint32_t>(kind), static_cast<uint32_t>(number));
-}
-
-void run_between_marks(const Configuration& configuration, size_t number)
-{
-    for (const Sample& sample : *configuration.samples) {
-        std::vector<ncnn::Mat> results;
-        mark(Mark::begin, number);
-        configuration.model->infer(sample, results);
-        mark(Mark::end, number);
-        if (!configuration.profiler) continue;
-        mark(Mark::begin, number);
-        configuration.profiler->infer(sample);
-        mark(Mark::end, number);
-    }
 }
 
 }  // namespace bench

@@ -25,10 +25,10 @@ _INSTALL = "Debian and Ubuntu have a QEMU that takes plugins in the package qemu
 
 @dataclass
 class Counts:
-    """Instructions of one configuration: of each inference, and of each layer of each inference marked by layer."""
+    """Instructions of one configuration: of each inference, and of each layer of one more."""
 
     inferences: list[int] = field(default_factory=list)
-    layers: list[list[int]] = field(default_factory=list)
+    layers: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Counter:
             "per_inference": counts["inferences"],
             "median": round(statistics.median(counts["inferences"])),
             "layers": [
-                {"name": layer["name"], "type": layer["type"], "median": round(statistics.median(of_layer))}
-                for layer, of_layer in zip(network, zip(*counts["layers"], strict=True), strict=True)
+                {"name": layer["name"], "type": layer["type"], "count": count}
+                for layer, count in zip(network, counts["layers"], strict=True)
             ],
         }
 
@@ -122,4 +122,4 @@ def _add(counts: Counts, marks: Sequence[int], end: int) -> None:
     if len(marks) == 1:
         counts.inferences.append(end - marks[0])
     else:
-        counts.layers.append([after - before for before, after in zip(marks, marks[1:], strict=False)])
+        counts.layers = [after - before for before, after in zip(marks, marks[1:], strict=False)]

@@ -198,7 +198,7 @@ def command_line(
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
 
-    `mark` runs each sample between marks, and again with one behind each layer (see `instructions`).
+    `mark` marks the inferences of `dump`, and of one more each layer (see `instructions`).
 
     fp32 runs without fp16 arithmetic, so that it is fp32 on phones that could do otherwise; fp16 and int8 run
     with it where the CPU has it. Configurations are named c0, c1, … in the order given.
