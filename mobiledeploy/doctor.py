@@ -81,7 +81,9 @@ def _qemu() -> Finding:
         emulator = examine_emulator(program)
     except BuildError as error:
         return Finding("installed", "qemu-aarch64", OPTIONAL, f"{error} {error.hint}")
-    counts = "counts instructions" if emulator.plugin_api else "without plugins, so it can't count instructions"
+    counts = (
+        "counts instructions" if emulator.plugin_api else "without plugins, so it can't count instructions"
+    )
     return Finding("installed", "qemu-aarch64", OK, f"{program}: {emulator.version}, {counts}")
 
 

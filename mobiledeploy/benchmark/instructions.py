@@ -6,6 +6,7 @@ is executed and writes the count at each mark into a file (android_bench/plugin/
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -54,9 +55,7 @@ class Counter:
             counts = parse_marks(local.read_text("utf-8", "replace"))
         return {str(place): asdict(found) for place, found in counts.items()}
 
-    def to_entry(
-        self, counts: Mapping[str, Any], network: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    def to_entry(self, counts: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what a run's entry says of a configuration's counts; `network` names its layers as they ran."""
         return {
             "cpu": self.cpu,
@@ -122,4 +121,4 @@ def _add(counts: Counts, marks: Sequence[int], end: int) -> None:
     if len(marks) == 1:
         counts.inferences.append(end - marks[0])
     else:
-        counts.layers = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+        counts.layers = [after - before for before, after in itertools.pairwise(marks)]

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @serial_option
 @precision_option("all that the bundle has")
-@click.option("--cpu", metavar="MODEL", help="Emulate this ARM CPU instead, such as cortex-a53 or cortex-a76.")
 @click.option(
-    "--count-instructions", is_flag=True, help="Count them on an emulated CPU: for CI, where times mean little."
+    "--cpu", metavar="MODEL", help="Emulate this ARM CPU instead, such as cortex-a53 or cortex-a76."
+)
+@click.option(
+    "--count-instructions",
+    is_flag=True,
+    help="Count them on an emulated CPU: for CI, where times mean little.",
 )
 @click.option(
     "--threads", default="1", show_default=True, callback=integers, metavar="LIST", help="Such as 1,2,4."

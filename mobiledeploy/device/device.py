@@ -84,8 +84,8 @@ class Device:
     ) -> Completed:
         """Run a command and wait for it; its exit code is for the caller to judge.
 
-        `argv` is quoted here. `environment` holds variables that it gets beside the device's own. `on_output` gets "stdout" or "stderr" and each piece as it comes; stdout is
-        then not in what is returned.
+        `argv` is quoted here. `environment` holds variables that it gets beside the device's own. `on_output`
+        gets "stdout" or "stderr" and each piece as it comes; stdout is then not in what is returned.
         Raises TimedOutError after `timeout_s`, or where nothing is printed for `silence_s`, and
         DeviceRunError where more than `shell.MAX_OUTPUT_BYTES` are printed; then, or on an interrupt,
         the process is killed.

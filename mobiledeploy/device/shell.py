@@ -121,8 +121,8 @@ def command_text(
 ) -> str:
     """Return the shell text that prints its process id and then becomes the command.
 
-    Every argument, and every value of the variables in `environment`, is quoted. Raises UsageError for an empty command, one with NUL characters, or
-    one that is too long to send.
+    Every argument, and every value of the variables in `environment`, is quoted. Raises UsageError for an empty
+    command, one with NUL characters, or one that is too long to send.
     """
     if not argv:
         raise UsageError("an empty command")

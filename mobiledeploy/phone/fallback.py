@@ -39,7 +39,10 @@ def chosen_device(serial: str | None, cpu: str | None, *, emulated: bool) -> Ite
     if serial and cpu:
         raise UsageError("--serial names a device, and --cpu one to be emulated: choose one")
     if cpu or (emulated and not (serial or os.environ.get("ANDROID_SERIAL"))):
-        with VirtualPhone(abi=None if cpu else "arm64-v8a", cpu=cpu) as phone, open_device(phone.serial) as device:
+        with (
+            VirtualPhone(abi=None if cpu else "arm64-v8a", cpu=cpu) as phone,
+            open_device(phone.serial) as device,
+        ):
             yield device
         return
     with phone_or_virtual(serial) as device:

@@ -18,7 +18,9 @@ def layer_table(runs: Sequence[Run]) -> Table:
 
     The share is of the sum of its layers. Raises UsageError where no run counted instructions.
     """
-    rows = [row for run in runs for entry in run.benchmarks if "instructions" in entry for row in _rows(entry)]
+    rows = [
+        row for run in runs for entry in run.benchmarks if "instructions" in entry for row in _rows(entry)
+    ]
     if not rows:
         raise UsageError(
             "no run has counted instructions", hint="`mobiledeploy benchmark --count-instructions` does."

@@ -7,7 +7,7 @@ from typing import Any
 
 from mobiledeploy.benchmark.record import Run
 from mobiledeploy.report.bundle_table import Table
-from mobiledeploy.report.units import megabytes, milliseconds, millions
+from mobiledeploy.report.units import megabytes, millions, milliseconds
 from mobiledeploy.statistics import (
     Samples,
     Summary,
