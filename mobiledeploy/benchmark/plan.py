@@ -101,8 +101,8 @@ class Plan:
     With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
     `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
-    work: both to judge the method. `profile` measures each layer too, and the device's roofline. `timeout_s` bounds a launch, `silence_s` the time in which nothing happens in
-    it: the binary says every sample.
+    work: both to judge the method. `profile` measures each layer too, and the device's roofline. `timeout_s` bounds
+    a launch, `silence_s` the time in which nothing happens in it: the binary says every sample.
     """
 
     precisions: tuple[str, ...] | None = None
@@ -203,7 +203,8 @@ def command_line(
         argv += ["--warmup", str(method.warmup_runs), "--max-warmup-ms", str(method.max_warmup_ms)]
         argv += ["--min-runs", str(method.min_runs), "--min-time-ms", str(method.min_time_ms)]
         argv += ["--max-time-ms", str(method.max_time_ms), "--pace-hz", str(method.pace_hz)]
-        argv += ["--seed", str(method.seed), "--profile", str(int(profile))]
+        argv += ["--seed", str(method.seed)]
+        argv += ["--profile", "1"] if profile else []
         for name, path in (watches or {}).items():
             argv += ["--watch", f"{name}={path}"]
     for number, configuration in enumerate(configurations):
