@@ -34,8 +34,8 @@ enum class Action { run, show_help, show_version, show_layers, show_roofline };
 
 struct Arguments {
     Action action = Action::run;
-    int roofline_threads = 1;  // of show_roofline, as is the next
-    std::optional<cpu_set_t> roofline_cpus;
+    int roofline_threads = 1;                // for show_roofline alone
+    std::optional<cpu_set_t> roofline_cpus;  // the same
     std::string dump_folder;  // empty: nothing is dumped
     bool stream = false;
     std::string journal;  // empty: none

@@ -83,9 +83,11 @@ static const size_t kPage = 4096;
 // Memory of one thread, aligned to pages; each integer begins as 1.
 class Buffer {
 public:
-    explicit Buffer(size_t size) : size_(size), data_(static_cast<uint32_t*>(aligned_alloc(kPage, size)))
+    explicit Buffer(size_t size) : size_(size)
     {
-        if (!data_) throw std::bad_alloc();
+        void* memory = nullptr;
+        if (posix_memalign(&memory, kPage, size) != 0) throw std::bad_alloc();
+        data_ = static_cast<uint32_t*>(memory);
         std::fill_n(data_, size / sizeof(uint32_t), 1u);
     }
     ~Buffer() { free(data_); }

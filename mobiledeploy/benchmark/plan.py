@@ -216,7 +216,8 @@ def command_line(
         argv += ["--warmup", str(method.warmup_runs), "--max-warmup-ms", str(method.max_warmup_ms)]
         argv += ["--min-runs", str(method.min_runs), "--min-time-ms", str(method.min_time_ms)]
         argv += ["--max-time-ms", str(method.max_time_ms), "--pace-hz", str(method.pace_hz)]
-        argv += ["--seed", str(method.seed), "--profile", str(int(profile))]
+        argv += ["--seed", str(method.seed)]
+        argv += ["--profile", "1"] if profile else []
         for name, path in (watches or {}).items():
             argv += ["--watch", f"{name}={path}"]
     for number, configuration in enumerate(configurations):

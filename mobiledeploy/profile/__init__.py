@@ -6,8 +6,8 @@ it all as one document, and `trace` writes it for a timeline viewer.
 
 from __future__ import annotations
 
-from mobiledeploy.profile.execute import profile
+from mobiledeploy.profile.execute import METHOD, QUICK_METHOD, profile
 from mobiledeploy.profile.record import Profile, write_profile
 from mobiledeploy.profile.trace import write_trace
 
-__all__ = ["Profile", "profile", "write_profile", "write_trace"]
+__all__ = ["METHOD", "QUICK_METHOD", "Profile", "profile", "write_profile", "write_trace"]

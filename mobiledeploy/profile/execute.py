@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from mobiledeploy.benchmark import Plan, benchmark
+from mobiledeploy.benchmark import Method, Plan, benchmark
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.device import Device
 from mobiledeploy.errors import DeviceError, UsageError
@@ -14,6 +14,10 @@ from mobiledeploy.profile.record import Profile, make_profile
 from ncnn_tools.files import load
 
 Progress = Callable[[str, int, int], None]
+
+# Inferences are counted, not timed: each leaves the times of all layers, and a small network would fill the disk.
+METHOD = Method(launches=4, min_runs=120, min_time_ms=0, max_time_ms=120_000)
+QUICK_METHOD = dataclasses.replace(METHOD, launches=3, min_runs=30)
 
 
 def profile(

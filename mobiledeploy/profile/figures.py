@@ -18,7 +18,11 @@ Times = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LayerFigures:
-    """One layer: its median time in ms and share of the whole, its cost, and what it achieves.
+    """One layer: its time in ms and share of the whole, its cost, and what it achieves.
+
+    `median_ms` is over all inferences, and what the speeds are of. `mean_ms` is over the middle half of them by their
+    whole time: an interruption hits most inferences somewhere but each layer seldom, so that medians sum to less than
+    the whole on a busy device, while these means sum up. `share` is of the means.
 
     `arithmetic` is what it computes in (fp32, fp16, int8). `gmacs` (10^9 multiply-adds a second) and `gbs` (10^9
     bytes a second) are None where there are none. `roofline` is the least time that the device allows over the time
@@ -28,7 +32,8 @@ class LayerFigures:
 
     name: str
     type: str
-    time_ms: float
+    median_ms: float
+    mean_ms: float
     share: float
     arithmetic: str
     macs: int
@@ -50,11 +55,13 @@ class LayerFigures:
 class Totals:
     """The sum of the layers beside the whole, in ms.
 
-    `layers_ms` sums the layers' medians, `outputs_ms` is the median of what an inference does after its last layer
-    (bringing the outputs out), `sum_ms` both. `whole_ms` is the median of inferences without clocks, `profiled_ms` of
-    those with them. `difference` is sum_ms / whole_ms - 1. `roofline` is the least time of all layers over `whole_ms`.
+    `medians_ms` and `layers_ms` sum the layers' medians and means, `outputs_ms` is the mean of what an inference does
+    after its last layer (bringing the outputs out), `sum_ms` is layers_ms with it. `whole_ms` is the median of
+    inferences without clocks, `profiled_ms` of those with them. `difference` is sum_ms / whole_ms - 1. `roofline` is
+    the least time of all layers over `whole_ms`.
     """
 
+    medians_ms: float
     layers_ms: float
     outputs_ms: float
     sum_ms: float
@@ -80,20 +87,22 @@ def profile_figures(
     measured = entry["layers"]
     times = np.asarray(measured["times_ms"], np.float64)  # (inferences, layers)
     whole_ms = float(np.median(entry["times_ms"]))
-    outputs_ms = float(np.median(np.asarray(measured["whole_ms"]) - times.sum(axis=1)))
-    medians = np.median(times, axis=0)
-    sum_ms = float(medians.sum()) + outputs_ms
+    wholes = np.asarray(measured["whole_ms"], np.float64)
+    middle = _middle_half(wholes)
+    medians, means = np.median(times, axis=0), times[middle].mean(axis=0)
+    sum_ms = float(wholes[middle].mean())
     by_name = {layer.name: layer for layer in graph.layers}
     layers = [
-        _layer_figures(by_name[ran["name"]], ran, float(time_ms), float(time_ms) / sum_ms, roofline)
-        for ran, time_ms in zip(measured["network"], medians, strict=True)
+        _layer_figures(by_name[ran["name"]], ran, float(median), float(mean), sum_ms, roofline)
+        for ran, median, mean in zip(measured["network"], medians, means, strict=True)
     ]
     macs, size = sum(layer.macs for layer in layers), sum(layer.bytes for layer in layers)
     totals = Totals(
-        layers_ms=float(medians.sum()),
-        outputs_ms=outputs_ms,
+        medians_ms=float(medians.sum()),
+        layers_ms=float(means.sum()),
+        outputs_ms=sum_ms - float(means.sum()),
         sum_ms=sum_ms,
-        profiled_ms=float(np.median(measured["whole_ms"])),
+        profiled_ms=float(np.median(wholes)),
         whole_ms=whole_ms,
         difference=sum_ms / whole_ms - 1,
         macs=macs,
@@ -101,13 +110,24 @@ def profile_figures(
         bytes=size,
         gmacs=macs / whole_ms / 1e6,
         gbs=size / whole_ms / 1e6,
-        roofline=sum(layer.roofline * layer.time_ms for layer in layers if layer.roofline) / whole_ms,
+        roofline=sum(layer.roofline * layer.median_ms for layer in layers if layer.roofline) / whole_ms,
     )
     return layers, totals
 
 
+def _middle_half(values: Times) -> npt.NDArray[np.intp]:
+    """Return the indexes of the values between the quartiles; of all where there are fewer than four."""
+    quarter = len(values) // 4
+    return np.argsort(values, kind="stable")[quarter : len(values) - quarter]
+
+
 def _layer_figures(
-    layer: Layer, ran: Mapping[str, Any], time_ms: float, share: float, roofline: Roofline
+    layer: Layer,
+    ran: Mapping[str, Any],
+    median_ms: float,
+    mean_ms: float,
+    sum_ms: float,
+    roofline: Roofline,
 ) -> LayerFigures:
     arithmetic = _arithmetic(layer, ran["inputs"], roofline)
     cost = _cost(layer, ran, arithmetic)
@@ -115,15 +135,16 @@ def _layer_figures(
     return LayerFigures(
         name=layer.name,
         type=layer.type,
-        time_ms=time_ms,
-        share=share,
+        median_ms=median_ms,
+        mean_ms=mean_ms,
+        share=mean_ms / sum_ms,
         arithmetic=arithmetic,
         macs=cost.macs,
         bytes=cost.bytes,
         weight_bytes=cost.weight_bytes,
-        gmacs=cost.macs / time_ms / 1e6 if cost.macs and time_ms else None,
-        gbs=cost.bytes / time_ms / 1e6 if cost.bytes and time_ms else None,
-        roofline=limit.time_ms / time_ms if limit and time_ms else None,
+        gmacs=cost.macs / median_ms / 1e6 if cost.macs and median_ms else None,
+        gbs=cost.bytes / median_ms / 1e6 if cost.bytes and median_ms else None,
+        roofline=limit.time_ms / median_ms if limit and median_ms else None,
         bound=limit.bound if limit else None,
         inputs=ran["inputs"],
         outputs=ran["outputs"],
@@ -131,7 +152,7 @@ def _layer_figures(
 
 
 def _arithmetic(layer: Layer, inputs: Sequence[Mapping[str, Any]], roofline: Roofline) -> str:
-    """Return what a layer computes in: int8 where it is quantized, fp16 where it got fp16 and the CPU can, else fp32."""
+    """Return what a layer computes in: int8 if it is quantized, fp16 if it got fp16 and the CPU can, else fp32."""
     if layer.schema.int8 and layer.integer("int8_scale_term"):
         return "int8"
     if "fp16" in roofline.peaks and any(blob["elembits"] == 16 for blob in inputs):

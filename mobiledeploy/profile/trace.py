@@ -26,7 +26,10 @@ def trace_events(profile: Profile, inferences: int = INFERENCES) -> dict[str, An
     plain = _first(document["samples"]["plain"], inferences)
     origin_ms = min(sample["started_ms"] for sample in [*profiled, *plain])
     events: list[dict[str, Any]] = [
-        _name("process_name", f"{document['model']} {document['name']} on {document['context']['device']['label']}"),
+        _name(
+            "process_name",
+            f"{document['model']} {document['name']} on {document['context']['device']['label']}",
+        ),
         _name("thread_name", "inferences"),
     ]
     for sample in plain:
@@ -62,7 +65,7 @@ def _layers(profile: Profile, start_ms: float, times_ms: list[float]) -> Iterato
             "MACs": layer["macs"],
             "bytes": layer["bytes"],
             "GMAC/s": layer["macs"] / time_ms / 1e6 if time_ms else None,
-            "median (ms)": layer["time_ms"],
+            "median (ms)": layer["median_ms"],
             "roofline": layer["roofline"],
         }
         yield _slice(layer["name"], start_ms, time_ms, arguments)
