@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mobiledeploy.benchmark import Run, read_run
 from mobiledeploy.errors import UsageError
@@ -103,7 +103,7 @@ class Comparison:
     rows: tuple[RowComparison, ...]
     notes: tuple[str, ...]
     margin: float
-    worse = "slower"
+    worse: ClassVar[str] = "slower"
 
     def regressions(self, allowed: float) -> list[RowComparison]:
         """Return the rows that are slower by more than `allowed` (0.05 for 5 %), with the whole interval."""
@@ -139,7 +139,7 @@ class CountedComparison:
     rows: tuple[CountedRow, ...]
     notes: tuple[str, ...]
     margin: float
-    worse = "more instructions"
+    worse: ClassVar[str] = "more instructions"
 
     def regressions(self, allowed: float) -> list[CountedRow]:
         """Return the rows with more instructions by more than `allowed` (0.01 for 1 %)."""
@@ -171,8 +171,8 @@ def compare(
     """Compare B with A: the rows that both runs have, or the two that are named.
 
     Two rows of one file were measured in the same launches and rounds, and are compared so. Runs that both counted
-    instructions are compared by these. Raises
-    UsageError where the runs can't be read, share no row, or differ in what matters (`ignore_context`: told only).
+    instructions are compared by these. Raises UsageError where the runs can't be read, share no row, or differ in
+    what matters (`ignore_context`: told only).
     """
     if (a.row is None) != (b.row is None):
         raise UsageError(

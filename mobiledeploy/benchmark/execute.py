@@ -119,6 +119,7 @@ class _Execution:
             "mobiledeploy": mobiledeploy.__version__,
             "device": device,
             "binary": self.binary.sha256,
+            "counter": self.counter and dataclasses.asdict(self.counter),
             "parameters": self.plan.to_json(),
             "configurations": [[self.manifests[c.bundle.path], c.name] for c in self.configurations],
         }
