@@ -15,7 +15,7 @@ from mobiledeploy.bundle import open_bundle
 from mobiledeploy.device import open_device
 from mobiledeploy.phone import VirtualPhone
 
-DEFAULT = ["cortex-a53:fp32,int8", "cortex-a76:fp16,int8"]
+DEFAULT = ["cortex-a53:fp32,int8", "cortex-a72:fp32", "cortex-a76:fp16,int8"]
 
 
 def main() -> None:

@@ -22,6 +22,10 @@ _NATIVE_ABIS = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64-v8a", "
 _EMULATORS = {"arm64-v8a": "qemu-aarch64", "armeabi-v7a": "qemu-arm"}
 _DEFAULT_CPUS = {"arm64-v8a": "cortex-a76", "armeabi-v7a": "cortex-a15"}
 
+# What a core of the emulated CPUs has to itself of the second-level cache: within what their reference manuals
+# allow, and common. ncnn chooses kernels by it, which must not depend on the computer underneath.
+_L2_KIB = 512
+
 _ARMV8 = "fp asimd aes pmull sha1 sha2 crc32 cpuid"
 _ARMV8_2 = f"{_ARMV8} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 _MAX = f"{_ARMV8_2} jscvt fcma sha3 sm3 sm4 sha512 sve asimdfhm ilrcpc flagm sb paca pacg sve2 i8mm bf16"
@@ -56,7 +60,7 @@ class Identity:
 
     `emulator` is the argv that comes before a pushed program, empty where programs run natively;
     `cpufreq` holds each core's files of that name: this computer's own as they read at the start, none where it
-    has none or where the CPU is emulated.
+    has none or where the CPU is emulated. `caches` holds those of each emulated core's second-level cache.
     """
 
     abi: str
@@ -64,6 +68,7 @@ class Identity:
     emulator: tuple[str, ...]
     cpuinfo: str
     cpufreq: tuple[dict[str, str], ...]
+    caches: tuple[dict[str, str], ...]
     properties: dict[str, str]
 
 
@@ -93,6 +98,7 @@ def _native(abi: str) -> Identity:
         emulator=(),
         cpuinfo=Path("/proc/cpuinfo").read_text(errors="replace"),
         cpufreq=tuple(_cpufreq(core) for core in range(os.cpu_count() or 1)),
+        caches=(),
         properties=_properties(abi, model=f"virtual phone on {host}", soc=host, host=host, emulated=False),
     )
 
@@ -120,6 +126,7 @@ def _emulated(abi: str | None, cpu: str | None) -> Identity:
         emulator=(emulator, "-cpu", name),
         cpuinfo=_arm_cpuinfo(model, cores),
         cpufreq=({},) * cores,
+        caches=tuple(_cache(core) for core in range(cores)),
         properties={
             **_properties(model.abi, model=title, soc=f"{name} (QEMU)", host=host, emulated=True),
             "ro.mobiledeploy.emulator": emulator,
@@ -161,6 +168,11 @@ def _cpufreq(core: int) -> dict[str, str]:
         with contextlib.suppress(OSError):
             files[name] = Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq", name).read_text().strip()
     return files
+
+
+def _cache(core: int) -> dict[str, str]:
+    """Return a core's own second-level cache as Linux shows it (Documentation/ABI/testing/sysfs-devices-system-cpu)."""
+    return {"level": "2", "type": "Unified", "size": f"{_L2_KIB}K", "shared_cpu_map": f"{1 << core:x}"}
 
 
 def _arm_cpuinfo(cpu: EmulatedCpu, cores: int) -> str:

@@ -8,7 +8,8 @@ paths (/tmp, /proc/meminfo) are this computer's.
 
 A pushed program in command position (at the start, behind `;`, `&`, `|`, `(` or `exec`) is started by the
 `start` shim, which refuses another CPU's programs as a phone does and puts the emulator in front where the
-phone has one.
+phone has one. An emulated program finds all files of the phone's folder in the place of this computer's, by QEMU's
+option -L: the CPU's part number and caches, by which ncnn chooses kernels, are then the emulated CPU's.
 """
 
 from __future__ import annotations
@@ -98,13 +99,16 @@ class System:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
             for name, text in files.items():
                 self._write(f"{folder}/cpufreq/{name}", f"{text}\n")
+        for core, files in enumerate(identity.caches):
+            for name, text in files.items():
+                self._write(f"sys/devices/system/cpu/cpu{core}/cache/index0/{name}", f"{text}\n")
         self._write("sys/devices/system/cpu/online", f"0-{len(identity.cpufreq) - 1}\n")
         for name, text in INITIAL.items():
             if not (self.root / name).exists():  # a folder that was kept keeps its phone's state
                 self._write(name, f"{text}\n")
         for name, script in COMMANDS.items():
             self._write(f"system/bin/{name}", script.replace("@ROOT@", str(self.root)), mode=0o755)
-        emulator = shlex.join(identity.emulator) + " " if identity.emulator else ""
+        emulator = f"{shlex.join([*identity.emulator, '-L', str(self.root)])} " if identity.emulator else ""
         start = _START.format(
             machine=_MACHINES[identity.abi], emulator=emulator, abi=identity.abi, reports=self.reports
         )

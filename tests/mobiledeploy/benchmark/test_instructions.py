@@ -118,7 +118,11 @@ def test_counts_repeat(run: Run, count, tiny_bundle) -> None:
 
 
 def test_the_shipped_network_takes_what_another_counter_found(count, tmp_path: Path) -> None:
-    """97.6 million on a Cortex-A53 in fp32: an independent plugin's figure, of the same ncnn, before this was built."""
+    """97.6 million in fp32 by an independent plugin, of the same ncnn, before this was built.
+
+    That was QEMU's Cortex-A53 without the part number by which ncnn knows it, so with the kernels of an A72. Where
+    ncnn finds the number it takes kernels with narrower loads (use_a53_a55_optimized_kernel), which are more.
+    """
     from mobiledeploy.convert import ConvertRequest, convert
     from models.networks import FOLDER, description
 
@@ -130,5 +134,9 @@ def test_the_shipped_network_takes_what_another_counter_found(count, tmp_path: P
         model="models.seg_matting:SegMatting",
     )
     bundle, _ = convert(request.described_by(description("seg_matting")))
-    counted = count(bundle, "cortex-a53", "fp32").benchmarks[0]["instructions"]
-    assert counted["median"] == pytest.approx(97.6e6, rel=0.02)
+    a72, a53 = (
+        count(bundle, cpu, "fp32").benchmarks[0]["instructions"]["median"]
+        for cpu in ("cortex-a72", "cortex-a53")
+    )
+    assert a72 == pytest.approx(97.6e6, rel=0.02)
+    assert 1.03 * a72 < a53 < 1.2 * a72
