@@ -100,3 +100,12 @@ def test_nothing_is_timed_without_a_method(tiny_bundle) -> None:
     assert argv[argv.index("--min-runs") + 1] == "0"
     assert "--watch" not in argv
     assert "--dump" not in argv
+
+
+def test_layers_are_timed_where_it_is_asked_for(tiny_bundle) -> None:
+    configurations = Plan(precisions=("fp32",)).configurations([tiny_bundle])
+    plain = command_line(files_of(tiny_bundle), configurations, Method())
+    profiled = command_line(files_of(tiny_bundle), configurations, Method(), profile=True)
+    assert "--profile" not in plain
+    assert profiled[profiled.index("--profile") + 1] == "1"
+    assert "--profile" not in command_line(files_of(tiny_bundle), configurations, None, profile=True)
