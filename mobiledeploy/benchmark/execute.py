@@ -191,7 +191,7 @@ class _Execution:
                 number,
                 timeout_s=self.plan.timeout_s,
                 silence_s=self.plan.silence_s,
-                on_sample=lambda: self.progress(step, min(launch.journal.measured(), expected), expected),
+                on_sample=lambda: self.progress(step, min(launch.journal.measured, expected), expected),
             )
             accuracy = self._judge(order, journal, folder) if number == 0 else None
         states = {"before": gate.state.to_json(), "after": read_state(self.device).to_json()}

@@ -44,11 +44,15 @@ class Sample:
 
 @dataclass
 class Journal:
-    """The lines of one launch, read so far. `loaded` is in the order of the command line."""
+    """The lines of one launch, read so far.
+
+    `loaded` is in the order of the command line; `measured` counts the samples that are no warm-up.
+    """
 
     begin: Mapping[str, Any] | None = None
     loaded: list[Mapping[str, Any]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    measured: int = 0
     readings: list[Mapping[str, Any]] = field(default_factory=list)
     end: Mapping[str, Any] | None = None
 
@@ -68,10 +72,6 @@ class Journal:
             raise
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise JournalError(f"not a line of the benchmark's: {line[:200]!r}") from error
-
-    def measured(self) -> int:
-        """Count the samples of the measured phases."""
-        return sum(sample.phase != "warmup" for sample in self.samples)
 
     def of(self, configuration: int, phase: Phase) -> list[Sample]:
         """Return a configuration's samples of a phase, in order."""
@@ -93,6 +93,7 @@ class Journal:
         if sample.time_ms < 0 or sample.started_ms < previous:
             raise ClockError(f"the device's clock went back from {previous} to {sample.started_ms} ms")
         self.samples.append(sample)
+        self.measured += sample.phase != "warmup"
 
     def _add_reading(self, content: Mapping[str, Any]) -> None:
         _ = content["at_ms"], content["values"].items()

@@ -29,7 +29,7 @@ def test_a_whole_launch() -> None:
         sample(started_ms=106, round=1), sample(phase="paced", started_ms=110.0, due_ms=109.5), END,
     ]  # fmt: skip
     journal = read_journal(lines)
-    assert journal.measured() == 3
+    assert journal.measured == 3
     assert [s.started_ms for s in journal.of(0, "steady")] == [106]
     assert [s.time_ms for s in journal.of(1, "steady")] == [2.5]
     assert [s.due_ms for s in journal.of(0, "paced")] == [109.5]
@@ -40,7 +40,7 @@ def test_a_whole_launch() -> None:
 def test_a_launch_that_was_cut_off_has_no_end() -> None:
     journal = read_journal([BEGIN, LOADED, sample()])
     assert journal.end is None
-    assert journal.measured() == 1
+    assert journal.measured == 1
 
 
 @pytest.mark.parametrize(
