@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import random
 import sys
 import tempfile
@@ -78,7 +77,7 @@ def left_on(phone: VirtualPhone) -> list[str]:
     left = [path.name for path in (phone.root / PUSHED).glob("run-*")]
     for link in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
-            program = os.readlink(link)
+            program = str(link.readlink())
             left += [program] if program.startswith(str(phone.root / PUSHED)) else []
     return left
 

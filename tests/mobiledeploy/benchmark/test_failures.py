@@ -79,7 +79,7 @@ def left_on(phone: VirtualPhone) -> list[str]:
     programs = []
     for link in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
-            if os.readlink(link).startswith(str(phone.root / FOLDER)):  # noqa: PTH115
+            if str(link.readlink()).startswith(str(phone.root / FOLDER)):
                 programs.append(str(link))
     return folders + programs
 
