@@ -17,6 +17,7 @@ from mobiledeploy.statistics import (
     Samples,
     Verdict,
     diagnose,
+    in_words,
     paired_ratio,
     summarize,
     unpaired_ratio,
@@ -243,12 +244,14 @@ def _compare_rows(a: Named, b: Named, *, margin: float, same_file: bool) -> RowC
 
 def _warnings(side: str, rows: Sequence[Named]) -> list[str]:
     """Return what the samples warn of that shifts one run and not the other; the interval tells of too few samples."""
-    return [
-        f"{side} {name}: {finding}"
-        for name, entry in rows
-        for finding in diagnose(Samples.from_entry(entry))
-        if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
-    ]
+    return in_words(
+        [
+            (f"{side} {name}", finding)
+            for name, entry in rows
+            for finding in diagnose(Samples.from_entry(entry))
+            if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
+        ]
+    )
 
 
 def _advice(rows: Sequence[RowComparison], margin: float) -> list[str]:

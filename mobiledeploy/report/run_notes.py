@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mobiledeploy.benchmark.record import Run
 from mobiledeploy.report.run_table import mode
-from mobiledeploy.statistics import Samples, diagnose
+from mobiledeploy.statistics import Samples, diagnose, in_words
 
 
 def footnotes(runs: Sequence[Run]) -> list[str]:
@@ -41,12 +41,14 @@ def _method(run: Run) -> str:
 
 
 def _warnings(run: Run) -> list[str]:
-    """Return the warnings of every row; a sustained run is meant to drift and throttle, and has its own figures."""
+    """Return the warnings of all rows; a sustained run is meant to drift and throttle, and has its own figures."""
     if mode(run) == "sustained":
         return []
-    return [
-        f"{entry['model']} {entry['precision']} x{entry['threads']}: {warning}"
-        for entry in run.benchmarks
-        if entry["times_ms"]
-        for warning in diagnose(Samples.from_entry(entry))
-    ]
+    return in_words(
+        [
+            (f"{entry['model']} {entry['name']}", finding)
+            for entry in run.benchmarks
+            if entry["times_ms"]
+            for finding in diagnose(Samples.from_entry(entry))
+        ]
+    )

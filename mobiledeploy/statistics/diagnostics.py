@@ -6,7 +6,7 @@ A rule has two parts: the effect must be beyond chance (1 %), and large enough t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -77,6 +77,18 @@ def diagnose(samples: Samples) -> list[Finding]:
     found = [warning for rule in rules if (warning := rule(samples))]
     kinds = {warning.kind for warning in found}
     return [warning for warning in found if warning.kind is not Kind.DRIFT or Kind.THROTTLING not in kinds]
+
+
+def in_words(findings: Sequence[tuple[str, Finding]]) -> list[str]:
+    """Return one line for each kind of finding among named rows: that of its first row, and how many more there are."""
+    kinds: dict[Kind, list[tuple[str, Finding]]] = {}
+    for name, finding in findings:
+        kinds.setdefault(finding.kind, []).append((name, finding))
+    lines = []
+    for (name, finding), *others in kinds.values():
+        more = f" and {len(others)} more row{'s' if len(others) > 1 else ''}" if others else ""
+        lines.append(f"{name}{more}: {finding}")
+    return lines
 
 
 def _throttling(samples: Samples) -> Finding | None:

@@ -28,7 +28,12 @@ def test_noise_is_called_noise(make_run, accuracy) -> None:
 
 
 def test_warnings_name_their_row(make_run) -> None:
-    assert "tiny fp32 x1: Only 5 samples. Raise --runs to 64 or more." in footnotes([make_run({})])
+    assert "tiny fp32-1t: Only 5 samples. Raise --runs to 64 or more." in footnotes([make_run({})])
+
+
+def test_rows_that_warn_of_the_same_share_a_line(make_run) -> None:
+    lines = footnotes([make_run({}, {"precision": "fp16"}, {"precision": "int8"})])
+    assert "tiny fp32-1t and 2 more rows: Only 5 samples. Raise --runs to 64 or more." in lines
 
 
 def test_a_sustained_run_is_meant_to_throttle(make_run) -> None:
