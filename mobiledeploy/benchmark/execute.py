@@ -27,7 +27,8 @@ from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.device.lock import device_lock
-from mobiledeploy.device.stabilize import Stabilization, stabilized
+from mobiledeploy.device.stabilization import Stabilization
+from mobiledeploy.device.stabilize import stabilized
 from mobiledeploy.device.state import read_state
 from mobiledeploy.errors import DeviceRunError
 
