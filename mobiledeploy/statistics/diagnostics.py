@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 
 from mobiledeploy.statistics.dip import CRITICAL_99, dip
-from mobiledeploy.statistics.interval import median_effective_size
+from mobiledeploy.statistics.interval import launches_needed, median_effective_size
 from mobiledeploy.statistics.samples import Floats, Samples, chunk_medians
 from mobiledeploy.statistics.summary import summarize
 from mobiledeploy.statistics.trend import change_point, kendall_p, split, theil_sen
@@ -252,10 +252,9 @@ def _too_few(samples: Samples) -> Finding | None:
         )
     if summary.half_width <= WIDEST_INTERVAL:
         return None
-    needed = math.ceil(summary.launches * (summary.half_width / WIDEST_INTERVAL) ** 2)
     if summary.launches == 1:
         advice = "Raise --launches, or measure longer with --min-time."
-    elif needed > 10 * summary.launches:
+    elif not (needed := launches_needed(summary.half_width, summary.launches, WIDEST_INTERVAL)):
         advice = "That is more than further launches can mend: find out what disturbs the device first."
     else:
         advice = f"About --launches {needed} would bring it to ±{WIDEST_INTERVAL:.0%}."
