@@ -21,8 +21,20 @@ from mobiledeploy.device import Device, open_device
 from mobiledeploy.device.lock import device_lock
 from mobiledeploy.errors import DeviceError, DeviceRunError, TimedOutError
 from mobiledeploy.phone import VirtualPhone
-from mobiledeploy.phone.faults import Corrupt, Cut, Full, Hang, Kill, Offline, RefuseKeys, Slow, Truncate
+from mobiledeploy.phone.faults import (
+    Corrupt,
+    Cut,
+    Full,
+    Hang,
+    Kill,
+    Offline,
+    RefuseKeys,
+    Slow,
+    Throttle,
+    Truncate,
+)
 from mobiledeploy.preprocessing import Preprocessing
+from mobiledeploy.statistics import Kind, Samples, diagnose
 
 # Two launches of a second and a half: long enough to be hit in the middle.
 METHOD = Method(launches=2, warmup_runs=1, max_warmup_ms=0, min_runs=2, min_time_ms=3000)
@@ -301,3 +313,16 @@ def test_a_killed_host_leaves_what_the_next_contact_removes(phone, device, bundl
         assert process.wait(timeout=5) == -9
     assert left_on(phone) == []
     assert program.exists()
+
+
+def test_a_phone_that_throttles_is_told_by_its_clock(phone, device, bundle, tmp_path: Path) -> None:
+    """The binary really runs slower, and reads the clock that falls meanwhile."""
+    sustained = replace(PLAN, method=METHOD.sustained(4), mode="sustained", silence_s=10)
+    with phone.inject(Throttle(0.3, after=1.5)):
+        [entry] = benchmark([bundle], device, sustained, partial_folder=tmp_path / "p").benchmarks
+    clocks = np.array(entry["clocks"])
+    assert clocks[0, 1] == 2_000_000  # what the phone claims where this computer tells no clock
+    assert clocks[-1, 1] == 600_000
+    tenth = len(entry["times_ms"]) // 10
+    assert np.median(entry["times_ms"][-tenth:]) > 1.5 * np.median(entry["times_ms"][:tenth])
+    assert Kind.THROTTLING in {finding.kind for finding in diagnose(Samples.from_entry(entry))}
