@@ -34,6 +34,11 @@ For all configurations:
   --max-runs N            enough for a configuration, whatever its time; 0 is no limit (0)
   --max-time-ms N         start no further round after this time; 0 is no limit (0)
   --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
+  --profile 0|1           in each round run each configuration again with a clock behind each layer; said
+                          in lines only, so it needs --stream or --journal (0)
+  --mark 0|1              mark the begin and end of the inferences of --dump by system calls, and, with
+                          --profile, of one more with a mark behind each layer: for counting instructions
+                          from outside, in one thread (0)
   --seed N                seed of the order of configurations within each round (1)
   --watch NAME=FILE       read a number from a file, such as a clock's, now and then; repeatable
   --watch-every-ms N      how often (500)
@@ -55,6 +60,8 @@ For the configuration named by the --config before:
 
 Alone:
   --layers                print a JSON list of the layer types in this build
+  --roofline N [--cpus HEXMASK]
+                          measure how fast 1 and N threads multiply and read memory, as one line of JSON
   --version               print what this build is, as one line of JSON
   --help                  print this
 
@@ -140,6 +147,8 @@ static bool apply_global(Arguments& arguments, const std::string& flag, const st
     else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--pace-hz") arguments.pace_hz = parse_int(flag, value, 0, kMaxPaceHz);
+    else if (flag == "--profile") arguments.profile = parse_switch(flag, value);
+    else if (flag == "--mark") arguments.mark = parse_switch(flag, value);
     else if (flag == "--watch") arguments.watches.push_back(parse_file(flag, "NAME=FILE", value));
     else if (flag == "--watch-every-ms") arguments.watch_every_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, INT64_MAX);
@@ -218,6 +227,17 @@ static std::optional<Action> standalone_action(int argc, char** argv)
     return std::nullopt;
 }
 
+static Arguments parse_roofline(int argc, char** argv)
+{
+    const bool with_cpus = argc == 5 && std::string(argv[3]) == "--cpus";
+    if (argc != 3 && !with_cpus) throw usage_error("--roofline takes a number of threads, and --cpus if anything more");
+    Arguments arguments;
+    arguments.action = Action::show_roofline;
+    arguments.roofline_threads = parse_int("--roofline", argv[2], 1, kMaxThreads);
+    if (with_cpus) arguments.roofline_cpus = parse_cpus(argv[4]);
+    return arguments;
+}
+
 Arguments parse_arguments(int argc, char** argv)
 {
     Arguments arguments;
@@ -225,6 +245,7 @@ Arguments parse_arguments(int argc, char** argv)
         arguments.action = *action;
         return arguments;
     }
+    if (argc > 1 && std::string(argv[1]) == "--roofline") return parse_roofline(argc, argv);
     ConfigurationArguments common;
     for (int i = 1; i < argc; i += 2) {
         const std::string flag = argv[i];
@@ -245,6 +266,13 @@ Arguments parse_arguments(int argc, char** argv)
         }
     }
     check_configurations(arguments.configurations);
+    if (arguments.mark && arguments.dump_folder.empty()) throw usage_error("--mark needs --dump");
+    for (const ConfigurationArguments& configuration : arguments.configurations) {
+        if (arguments.mark && configuration.threads != 1) throw usage_error("--mark needs --threads 1");
+    }
+    if (arguments.profile && !arguments.stream && arguments.journal.empty()) {
+        throw usage_error("--profile needs --stream 1 or --journal");
+    }
     return arguments;
 }
 

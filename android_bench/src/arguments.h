@@ -30,10 +30,12 @@ struct ConfigurationArguments {
     int spin_percent = 0;
 };
 
-enum class Action { run, show_help, show_version, show_layers };
+enum class Action { run, show_help, show_version, show_layers, show_roofline };
 
 struct Arguments {
     Action action = Action::run;
+    int roofline_threads = 1;                // for show_roofline alone
+    std::optional<cpu_set_t> roofline_cpus;  // the same
     std::string dump_folder;  // empty: nothing is dumped
     bool stream = false;
     std::string journal;  // empty: none
@@ -45,6 +47,8 @@ struct Arguments {
     int min_time_ms = 500;
     int max_time_ms = 0;  // 0: no limit
     int pace_hz = 0;      // 0: no paced part
+    bool profile = false;
+    bool mark = false;
     std::vector<std::pair<std::string, std::string>> watches;  // name, path of a file that holds a number
     int watch_every_ms = 500;
     uint64_t seed = 1;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "layer_times.h"
 #include "model.h"
 #include "samples.h"
 
@@ -37,6 +38,7 @@ struct Configuration {
     const ConfigurationArguments* arguments = nullptr;
     std::shared_ptr<const std::vector<Sample>> samples;
     std::unique_ptr<Model> model;
+    std::unique_ptr<Profiler> profiler;  // where --profile asks for it
     cpu_set_t affinity;  // as obtained
     double load_ms = 0;
     double first_ms = 0;
@@ -63,7 +65,8 @@ private:
 // Returns the peak of the whole process so far, which measuring one configuration's starts over.
 int64_t load_and_run_first(Configuration& configuration);
 
-// Run every sample once and write the outputs to FOLDER/CONFIG.BLOB.npy.
-void dump_outputs(Configuration& configuration, const std::string& folder);
+// Run every sample once and write the outputs to FOLDER/CONFIG.BLOB.npy. With `mark_as` each inference
+// begins and ends with a mark of that number (marks.h).
+void dump_outputs(Configuration& configuration, const std::string& folder, std::optional<size_t> mark_as);
 
 }  // namespace bench

@@ -248,6 +248,50 @@ std::string timing_line(size_t configuration, const Timing& timing)
     });
 }
 
+static void write_blobs(JsonWriter& json, const std::vector<BlobRecord>& blobs)
+{
+    json.begin_array();
+    for (const BlobRecord& blob : blobs) {
+        json.begin_object();
+        json.member("shape", blob.shape);
+        json.member("elempack", blob.elempack);
+        json.member("elembits", blob.elembits);
+        json.end_object();
+    }
+    json.end_array();
+}
+
+std::string network_line(size_t configuration, const std::vector<LayerRecord>& layers)
+{
+    return line("network", [&](JsonWriter& json) {
+        json.member("configuration", static_cast<int64_t>(configuration));
+        json.key("layers");
+        json.begin_array();
+        for (const LayerRecord& layer : layers) {
+            json.begin_object();
+            json.member("name", layer.name);
+            json.member("type", layer.type);
+            json.key("inputs");
+            write_blobs(json, layer.inputs);
+            json.key("outputs");
+            write_blobs(json, layer.outputs);
+            json.end_object();
+        }
+        json.end_array();
+    });
+}
+
+std::string layers_line(size_t configuration, int64_t round, const LayerTimes& times)
+{
+    return line("layers", [&](JsonWriter& json) {
+        json.member("configuration", static_cast<int64_t>(configuration));
+        json.member("round", round);
+        json.member("started_ms", times.started_ms);
+        json.member("times_ms", times.times_ms);
+        json.member("whole_ms", times.whole_ms);
+    });
+}
+
 std::string reading_line(const Reading& reading, const Arguments& arguments)
 {
     JsonWriter json;
@@ -267,6 +311,36 @@ std::string version_document()
 {
     JsonWriter json;
     write_binary(json);
+    return json.text();
+}
+
+std::string roofline_document(const Roofline& roofline)
+{
+    JsonWriter json;
+    json.begin_object();
+    json.key("peaks");
+    json.begin_array();
+    for (const Peak& peak : roofline.peaks) {
+        json.begin_object();
+        json.member("arithmetic", peak.arithmetic);
+        json.member("instruction", peak.instruction);
+        json.member("threads", peak.threads);
+        json.member("gmacs", peak.gmacs);
+        json.end_object();
+    }
+    json.end_array();
+    json.key("bandwidths");
+    json.begin_array();
+    for (const Bandwidth& bandwidth : roofline.bandwidths) {
+        json.begin_object();
+        json.member("bytes", bandwidth.bytes);
+        json.member("threads", bandwidth.threads);
+        json.member("read_gbs", bandwidth.read_gbs);
+        json.member("copy_gbs", bandwidth.copy_gbs);
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
     return json.text();
 }
 

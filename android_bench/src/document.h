@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "configuration.h"
+#include "roofline.h"
 #include "watch.h"
 
 namespace bench {
@@ -31,6 +32,12 @@ std::string loaded_line(const Configuration& configuration);
 // {"sample": {configuration, phase, round, started_ms, time_ms, cpu_ms, due_ms}}
 std::string timing_line(size_t configuration, const Timing& timing);
 
+// {"network": {configuration, layers: [{name, type, inputs: [{shape, elempack, elembits}], outputs}]}}
+std::string network_line(size_t configuration, const std::vector<LayerRecord>& layers);
+
+// {"layers": {configuration, round, started_ms, times_ms, whole_ms}}
+std::string layers_line(size_t configuration, int64_t round, const LayerTimes& times);
+
 // {"reading": {at_ms, values: {name: number or null}}}
 std::string reading_line(const Reading& reading, const Arguments& arguments);
 
@@ -39,6 +46,9 @@ std::string end_line(const ProcessRecord& process);
 
 // {"version": ..., "ncnn": ..., "abi": ..., "compiler": ...}
 std::string version_document();
+
+// {"peaks": [{arithmetic, instruction, threads, gmacs}], "bandwidths": [{bytes, threads, read_gbs, copy_gbs}]}
+std::string roofline_document(const Roofline& roofline);
 
 // The layer types of this build, as a list.
 std::string layers_document();

@@ -6,9 +6,11 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "affinity.h"
 #include "arguments.h"
 #include "configuration.h"
 #include "crash.h"
@@ -16,11 +18,13 @@
 #include "error.h"
 #include "files.h"
 #include "journal.h"
+#include "marks.h"
 #include "measure.h"
 #include "memory.h"
 #include "model.h"
 #include "npy.h"
 #include "process_start.h"
+#include "roofline.h"
 #include "samples.h"
 
 namespace bench {
@@ -83,6 +87,23 @@ static uint64_t memory_budget(const Arguments& arguments)
     return bytes + ncnn::get_cpu_count() * thread_stack;
 }
 
+static void make_profilers(std::vector<Configuration>& configurations, const Arguments& arguments,
+                           CpuSwitch& cpu_switch, const Journal& journal)
+{
+    for (size_t i = 0; i < configurations.size(); i++) {
+        Configuration& configuration = configurations[i];
+        set_activity(ExitCode::inference_failed, "profiling configuration " + configuration.arguments->name);
+        cpu_switch.apply(configuration);
+        const Sample& sample = configuration.samples->front();
+        configuration.profiler = std::make_unique<Profiler>(*configuration.model, sample, arguments.mark);
+        journal.write(network_line(i, configuration.profiler->layers()));
+        if (!arguments.mark) continue;
+        mark(Mark::begin, i);
+        configuration.profiler->infer(sample);
+        mark(Mark::end, i);
+    }
+}
+
 static void run(const Arguments& arguments, ProcessRecord process)
 {
     limit_further_memory(memory_budget(arguments));
@@ -96,16 +117,24 @@ static void run(const Arguments& arguments, ProcessRecord process)
         cpu_switch.apply(configuration);
         process.peak_memory_bytes = std::max(process.peak_memory_bytes, load_and_run_first(configuration));
     }
-    for (Configuration& configuration : configurations) {
-        cpu_switch.apply(configuration);
-        if (!arguments.dump_folder.empty()) dump_outputs(configuration, arguments.dump_folder);
-        journal.write(loaded_line(configuration));
+    for (size_t i = 0; i < configurations.size(); i++) {
+        cpu_switch.apply(configurations[i]);
+        const std::optional<size_t> mark_as = arguments.mark ? std::make_optional(i) : std::nullopt;
+        if (!arguments.dump_folder.empty()) dump_outputs(configurations[i], arguments.dump_folder, mark_as);
+        journal.write(loaded_line(configurations[i]));
     }
+    if (arguments.profile) make_profilers(configurations, arguments, cpu_switch, journal);
     std::vector<Reading> readings;
     if (arguments.min_runs > 0) readings = measure(configurations, arguments, cpu_switch, journal);
     process.peak_memory_bytes = std::max(process.peak_memory_bytes, peak_memory().value_or(0));
     journal.write(end_line(process));
     if (!arguments.stream) print(result_document(arguments, configurations, readings, process) + "\n");
+}
+
+static void show_roofline(const Arguments& arguments)
+{
+    if (arguments.roofline_cpus) set_affinity_of_all_threads(*arguments.roofline_cpus);
+    print(roofline_document(measure_roofline(arguments.roofline_threads)) + "\n");
 }
 
 static void act(const Arguments& arguments, const ProcessRecord& process)
@@ -114,6 +143,7 @@ static void act(const Arguments& arguments, const ProcessRecord& process)
     case Action::show_help: print(help_text()); break;
     case Action::show_version: print(version_document() + "\n"); break;
     case Action::show_layers: print(layers_document() + "\n"); break;
+    case Action::show_roofline: show_roofline(arguments); break;
     case Action::run: run(arguments, process); break;
     }
 }

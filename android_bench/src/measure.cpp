@@ -85,6 +85,7 @@ private:
     void begin(Phase phase);
     void run_round();
     void run(size_t index, double due_ms);
+    void profile(size_t index);
     void take_reading(bool at_once);
     double wait_for_tick();
     bool all(const std::function<bool(const Progress&)>& holds) const
@@ -161,13 +162,24 @@ void Rounds::run(size_t index, double due_ms)
     if (progress.last.size() > 2 * kTrendRuns) progress.last.erase(progress.last.begin());
 }
 
+void Rounds::profile(size_t index)
+{
+    Configuration& configuration = configurations_[index];
+    const std::vector<Sample>& samples = *configuration.samples;
+    journal_.write(layers_line(index, round_, configuration.profiler->infer(samples[round_ % samples.size()])));
+}
+
 void Rounds::run_round()
 {
     shuffle(order_, random_);
     for (const size_t i : order_) {
         cpu_switch_.apply(configurations_[i]);
         take_reading(false);
+        const bool profiled = phase_ == Phase::steady && configurations_[i].profiler;
+        const bool profiled_first = profiled && random_.next() % 2;
+        if (profiled_first) profile(i);
         run(i, phase_ == Phase::paced ? wait_for_tick() : 0);
+        if (profiled && !profiled_first) profile(i);
     }
     round_++;
 }

@@ -12,6 +12,8 @@ namespace bench {
 
 // Warm every configuration up, then measure in rounds: in each, every configuration runs one
 // inference, in an order shuffled by the seed, so that drift of the device hits all alike.
+// Where a configuration has a profiler, each measured round also runs it once with a clock behind each
+// layer, before or after the plain inference as the seed decides.
 // Fills `timings`, and writes each to the journal when it is known. Returns what the watch has read.
 //
 // Warming up ends when every configuration has --warmup runs and --warmup-time-ms, and, where

@@ -26,6 +26,8 @@ public:
     // One inference: a new extractor, the inputs, all outputs. Throws Error(inference_failed).
     void infer(const Sample& sample, std::vector<ncnn::Mat>& outputs) const;
 
+    ncnn::Net& net() { return net_; }
+
 private:
     void check_layers() const;
     void check_inputs(const std::vector<InputArray>& inputs) const;

@@ -45,8 +45,7 @@ std::vector<Sample> make_samples(const std::vector<InputArray>& inputs)
     return samples;
 }
 
-// (w), (h, w), (c, h, w) or (c, d, h, w).
-static std::vector<size_t> numpy_shape(const ncnn::Mat& mat)
+std::vector<size_t> numpy_shape(const ncnn::Mat& mat)
 {
     const size_t w = mat.w, h = mat.h, d = mat.d, c = mat.c;
     switch (mat.dims) {

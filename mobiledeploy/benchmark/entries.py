@@ -55,7 +55,30 @@ def make_entry(
     }
     if paced := _columns(launches, index, "paced"):
         entry["paced"] = paced
+    if layers := _layers(launches, index):
+        entry["layers"] = layers
     return entry
+
+
+def _layers(launches: Sequence[Launch], index: int) -> dict[str, Any]:
+    """Return the network as it ran, and the inferences with times of layers; nothing where there are none."""
+    places = [launch.order.index(index) for launch in launches]
+    rows = [
+        (number, times)
+        for number, (launch, place) in enumerate(zip(launches, places, strict=True))
+        for times in launch.journal.layers
+        if times.configuration == place
+    ]
+    if not rows:
+        return {}
+    return {
+        "network": launches[0].journal.networks[places[0]],
+        "launch": [number for number, _ in rows],
+        "round": [times.round for _, times in rows],
+        "started_ms": [times.started_ms for _, times in rows],
+        "times_ms": [times.times_ms for _, times in rows],
+        "whole_ms": [times.whole_ms for _, times in rows],
+    }
 
 
 def _samples(launch: Launch, index: int, phase: Phase) -> list[Sample]:

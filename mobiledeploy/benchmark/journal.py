@@ -1,13 +1,14 @@
 """What the benchmark binary says while it runs: one line of JSON for each thing as it happens.
 
-`begin`, `loaded` for each configuration, `sample` and `reading` as they come, and `end`. A launch that
-was cut off has no `end`; everything before it counts all the same.
+`begin`, `loaded` for each configuration, `sample` and `reading` as they come, and `end`; where layers are measured
+`network` for each configuration and `layers` for each inference that is. A launch that was cut off has no `end`;
+everything before it counts all the same.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -42,17 +43,35 @@ class Sample:
     due_ms: float | None = None
 
 
+@dataclass(frozen=True)
+class LayerTimes:
+    """One inference with a clock behind each layer: times in ms, in the order in which the layers run.
+
+    The layers lie back to back from `started_ms` on; what `whole_ms` has beyond them brings the outputs out.
+    """
+
+    configuration: int
+    round: int
+    started_ms: float
+    times_ms: Sequence[float]
+    whole_ms: float
+
+
 @dataclass
 class Journal:
     """The lines of one launch, read so far.
 
-    `loaded` is in the order of the command line; `measured` counts the samples that are no warm-up.
+    `loaded` is in the order of the command line; `measured` counts the samples that are no warm-up. `networks` maps
+    a configuration to its layers in the order in which they run: name, type, and the shape, elempack and elembits of
+    each input and output.
     """
 
     begin: Mapping[str, Any] | None = None
     loaded: list[Mapping[str, Any]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     measured: int = 0
+    networks: dict[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    layers: list[LayerTimes] = field(default_factory=list)
     readings: list[Mapping[str, Any]] = field(default_factory=list)
     end: Mapping[str, Any] | None = None
 
@@ -62,6 +81,8 @@ class Journal:
             "begin": self._add_begin,
             "loaded": self.loaded.append,
             "sample": self._add_sample,
+            "network": self._add_network,
+            "layers": self._add_layers,
             "reading": self._add_reading,
             "end": self._add_end,
         }
@@ -94,6 +115,19 @@ class Journal:
             raise ClockError(f"the device's clock went back from {previous} to {sample.started_ms} ms")
         self.samples.append(sample)
         self.measured += sample.phase != "warmup"
+
+    def _add_network(self, content: Mapping[str, Any]) -> None:
+        _ = [(layer["name"], layer["type"], layer["inputs"], layer["outputs"]) for layer in content["layers"]]
+        self.networks[content["configuration"]] = content["layers"]
+
+    def _add_layers(self, content: Mapping[str, Any]) -> None:
+        times = LayerTimes(**content)
+        numbers = [times.started_ms, times.whole_ms, *times.times_ms]
+        if not all(type(number) in (int, float) and number >= 0 for number in numbers):
+            raise JournalError(f"times of layers that are none: {dict(content)!r}")
+        if len(times.times_ms) != len(self.networks[times.configuration]):
+            raise JournalError(f"times of {len(times.times_ms)} layers, which are not all")
+        self.layers.append(times)
 
     def _add_reading(self, content: Mapping[str, Any]) -> None:
         _ = content["at_ms"], content["values"].items()

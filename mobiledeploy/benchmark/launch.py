@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mobiledeploy.benchmark.journal import ClockError, Journal, JournalError, whole_lines
@@ -48,6 +48,7 @@ def run_launch(
     timeout_s: float,
     silence_s: float,
     on_sample: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
 ) -> Journal:
     """Run the binary once; every line goes to `partial` when it comes.
 
@@ -63,7 +64,9 @@ def run_launch(
     lines = _Lines(take)
     failure: MobileDeployError | None
     try:
-        completed = device.run(argv, timeout_s=timeout_s, silence_s=silence_s, on_output=lines)
+        completed = device.run(
+            argv, timeout_s=timeout_s, silence_s=silence_s, environment=environment, on_output=lines
+        )
         failure = named_failure(completed)
     except (ConnectionLostError, TimedOutError) as error:
         failure = error

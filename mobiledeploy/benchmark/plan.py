@@ -110,8 +110,9 @@ class Plan:
     With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
     `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
-    work: both to judge the method. `timeout_s` bounds a launch, `silence_s` the time in which nothing happens in
-    it: the binary says every sample.
+    work: both to judge the method. `profile` measures each layer too, and the device's roofline.
+    `count_instructions` counts them on an emulated phone, where nothing is timed (see `instructions`). `timeout_s`
+    bounds a launch, `silence_s` the time in which nothing happens in it: the binary says every sample.
     """
 
     precisions: tuple[str, ...] | None = None
@@ -124,6 +125,8 @@ class Plan:
     max_temp_c: float | None = None
     cooldown_s: float = 600.0
     stabilize: bool = False
+    profile: bool = False
+    count_instructions: bool = False
     timeout_s: float = 900.0
     silence_s: float = 120.0
 
@@ -134,6 +137,11 @@ class Plan:
             raise UsageError(
                 f"sustained load is of one configuration, and these are {len(found)}",
                 hint="Choose with --precision and --threads.",
+            )
+        if self.count_instructions and (self.mode != "steady" or set(self.threads) != {1}):
+            raise UsageError(
+                "instructions are counted in one thread, outside of sustained load",
+                hint="Leave out --threads and --sustained.",
             )
         return found
 
@@ -159,6 +167,8 @@ class Plan:
             "mode": self.mode,
             "max_temp_c": self.max_temp_c,
             "stabilize": self.stabilize,
+            "profile": self.profile,
+            "count_instructions": self.count_instructions,
         }
 
 
@@ -192,8 +202,12 @@ def command_line(
     dump: str | None = None,
     journal: str | None = None,
     watches: Mapping[str, str] | None = None,
+    profile: bool = False,
+    mark: bool = False,
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
+
+    `mark` marks the inferences of `dump`, and of one more each layer (see `instructions`).
 
     fp32 runs without fp16 arithmetic, so that it is fp32 on phones that could do otherwise; fp16 and int8 run
     with it where the CPU has it. Configurations are named c0, c1, … in the order given.
@@ -203,6 +217,8 @@ def command_line(
         argv += ["--journal", journal]
     if dump is not None:
         argv += ["--dump", dump]
+    if mark:
+        argv += ["--mark", "1", "--profile", "1"]
     if method is None:
         argv += ["--warmup", "0", "--min-runs", "0"]
     else:
@@ -211,6 +227,7 @@ def command_line(
         argv += ["--min-time-ms", str(method.min_time_ms), "--max-time-ms", str(method.max_time_ms)]
         argv += ["--pace-hz", str(method.pace_hz)]
         argv += ["--seed", str(method.seed)]
+        argv += ["--profile", "1"] if profile else []
         for name, path in (watches or {}).items():
             argv += ["--watch", f"{name}={path}"]
     for number, configuration in enumerate(configurations):

@@ -18,6 +18,7 @@ from mobiledeploy.errors import MobileDeployError
 COMMANDS = {
     "convert": "Turn a checkpoint or an ONNX file into a bundle of ncnn models.",
     "benchmark": "Run bundles on a device and record latency, size and accuracy.",
+    "profile": "Say where a network's time goes, layer by layer, on the device.",
     "verify": "Say how right each variant of a bundle is, on your own pictures.",
     "report": "Print recorded runs as a table, Markdown, CSV or JSON.",
     "compare": "Say whether one run, or row, is faster than another.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ def _notes(run: Run) -> list[str]:
         notes.append(f"{run.device_label}, CPU. {_method(run)}")
     else:
         notes.append(f"{run.device_label}. Emulated: sizes and accuracy only, its timings are no latencies.")
+    notes += [_counted(entry["instructions"]) for entry in run.benchmarks if "instructions" in entry][:1]
     if device["kind"] == "virtual" and parameters["timed"]:
         notes.append("A virtual phone: the timings are this computer's, not a phone's.")
     if any(entry["accuracy"]["samples"]["source"] == "noise" for entry in run.benchmarks):
@@ -39,6 +41,14 @@ def _notes(run: Run) -> list[str]:
             "Untrained: random weights. Time and size mean something, what the network computes does not."
         )
     return notes
+
+
+def _counted(instructions: Mapping[str, Any]) -> str:
+    return (
+        f"Instructions: median of {len(instructions['per_inference'])} inferences in one thread, as a "
+        f"{instructions['cpu']} executes them, counted by {instructions['emulator']}. They say nothing of memory, "
+        "stalls and clocks: compare them with each other, not with times."
+    )
 
 
 def _method(run: Run) -> str:

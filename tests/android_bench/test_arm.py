@@ -115,3 +115,19 @@ def test_the_kernels_really_run(arm64, network, tmp_path, cpu, kernels):
     }
     assert found >= kernels
     assert bool(found) == bool(kernels)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "instructions"),
+    [
+        ("cortex-a53", {"fp32": "fmla", "int8": "smlal"}),
+        ("cortex-a76", {"fp32": "fmla", "fp16": "fmla", "int8": "sdot"}),
+        ("max", {"fp32": "fmla", "fp16": "fmla", "int8": "smmla"}),
+    ],
+)
+def test_the_roofline_is_of_the_instructions_that_the_cpu_has(arm64, cpu, instructions):
+    # The binary itself checks what each loop has computed; how fast it is means nothing here.
+    command = ["qemu-aarch64", "-cpu", cpu, str(arm64.path), "--roofline", "1"]
+    result = subprocess.run(command, check=True, capture_output=True, timeout=300)
+    peaks = json.loads(result.stdout)["peaks"]
+    assert {peak["arithmetic"]: peak["instruction"] for peak in peaks} == instructions

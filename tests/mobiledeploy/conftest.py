@@ -122,6 +122,26 @@ def accuracy() -> dict:
 
 
 @pytest.fixture
+def counted() -> Callable[..., dict]:
+    """Make the changes to an entry of `make_run` that a run has which counted instructions instead of times."""
+
+    def make(median: int, **changes: object) -> dict:
+        instructions = {
+            "cpu": "cortex-a53",
+            "emulator": "qemu-aarch64 version 7.2.22",
+            "per_inference": [median, median + 20, median - 20],
+            "median": median,
+            "layers": [
+                {"name": "conv", "type": "Convolution", "count": 3 * median // 4},
+                {"name": "up", "type": "Interp", "count": median // 4},
+            ],
+        }
+        return {"times_ms": [], "instructions": {**instructions, **changes}}
+
+    return make
+
+
+@pytest.fixture
 def make_run(accuracy: dict):
     """Make a run as if from a phone: positional arguments are changes to its entries, one a configuration.
 

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from ncnn_tools.calibration import collect_histograms, threshold
+from ncnn_tools.cost import CONVOLUTIONS, BlobSize, layer_cost
 from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph
 from ncnn_tools.half_precision import store_as_fp16
@@ -151,3 +152,28 @@ def test_int8_stays_near(
     for blob in graph.outputs:
         left, right = (values[blob].ravel().astype(np.float64) for values in (exact, rounded))
         assert left @ right / np.linalg.norm(left) / np.linalg.norm(right) > 0.95
+
+
+# Weights times output pixels (input pixels where transposed), counted by torch's forward hooks, in millions.
+CONVOLUTION_MACS = {
+    "esp_dense_seg": 188.76,
+    "mobilenet_dilate_unet": 924.90,
+    "residualdense_bisenet": 224.28,
+    "seg_matting": 218.66,
+    "shuffle_seg_skipnet": 179.56,
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_multiply_adds_of_the_convolutions(converted: Callable[[str], Converted], name: str) -> None:
+    graph = converted(name).graph
+
+    def sizes(blobs: list[str]) -> list[BlobSize]:
+        return [BlobSize(graph.shapes[blob][1:]) for blob in blobs]
+
+    macs = sum(
+        layer_cost(layer, sizes(layer.inputs), sizes(layer.outputs)).macs
+        for layer in graph.layers
+        if layer.type in CONVOLUTIONS
+    )
+    assert round(macs / 1e6, 2) == CONVOLUTION_MACS[name]

@@ -37,6 +37,45 @@ def test_a_whole_launch() -> None:
     assert journal.end == {"peak_memory_bytes": 5}
 
 
+NETWORK = json.dumps(
+    {
+        "network": {
+            "configuration": 0,
+            "layers": [{"name": name, "type": "ReLU", "inputs": [], "outputs": []} for name in "ab"],
+        }
+    }
+)
+
+
+def layers(**changes) -> str:
+    content = {"configuration": 0, "round": 3, "started_ms": 100.0, "times_ms": [1.5, 0], "whole_ms": 1.6}
+    return json.dumps({"layers": content | changes})
+
+
+def test_times_of_layers() -> None:
+    journal = read_journal([BEGIN, LOADED, NETWORK, layers(), sample(), layers(round=4), END])
+    assert [layer["name"] for layer in journal.networks[0]] == ["a", "b"]
+    assert [(times.round, times.times_ms) for times in journal.layers] == [(3, [1.5, 0]), (4, [1.5, 0])]
+    assert journal.measured() == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        layers(times_ms=[1.5]),
+        layers(times_ms=[1.5, -0.1]),
+        layers(times_ms=[1.5, None]),
+        layers(whole_ms="1"),
+        layers(configuration=1),
+        layers(more=1),
+        '{"network": {"configuration": 0, "layers": [{"name": "a"}]}}',
+    ],
+)
+def test_times_that_do_not_fit_the_network(line: str) -> None:
+    with pytest.raises(JournalError):
+        read_journal([BEGIN, LOADED, NETWORK, line])
+
+
 def test_a_launch_that_was_cut_off_has_no_end() -> None:
     journal = read_journal([BEGIN, LOADED, sample()])
     assert journal.end is None

@@ -118,3 +118,10 @@ def test_nothing_is_timed_without_a_method(tiny_bundle) -> None:
     assert argv[argv.index("--min-runs") + 1] == "0"
     assert "--watch" not in argv
     assert "--dump" not in argv
+
+
+def test_counted_inferences_are_those_of_the_outputs(tiny_bundle) -> None:
+    configurations = Plan(precisions=("fp32",), count_instructions=True).configurations([tiny_bundle])
+    argv = command_line(files_of(tiny_bundle), configurations, None, dump="/d/run", mark=True)
+    marking = [*("--dump", "/d/run", "--mark", "1", "--profile", "1"), *("--warmup", "0", "--min-runs", "0")]
+    assert argv[3 : argv.index("--config")] == marking
