@@ -56,7 +56,7 @@ def test_times_of_layers() -> None:
     journal = read_journal([BEGIN, LOADED, NETWORK, layers(), sample(), layers(round=4), END])
     assert [layer["name"] for layer in journal.networks[0]] == ["a", "b"]
     assert [(times.round, times.times_ms) for times in journal.layers] == [(3, [1.5, 0]), (4, [1.5, 0])]
-    assert journal.measured() == 1
+    assert journal.measured == 1
 
 
 @pytest.mark.parametrize(
