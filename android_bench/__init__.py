@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from android_bench.binary import ABIS, Binary, BuildStep, Layers, missing_layers
 from android_bench.build import build_binary, cached_binary
+from android_bench.counter import Emulator, build_counter, examine_emulator
 from android_bench.errors import BuildError
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "Binary",
     "BuildError",
     "BuildStep",
+    "Emulator",
     "Layers",
     "build_binary",
+    "build_counter",
     "cached_binary",
+    "examine_emulator",
     "missing_layers",
 ]

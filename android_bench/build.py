@@ -161,7 +161,7 @@ def _build(recipe: _Recipe, root: Path, ncnn: Path, progress: Progress | None) -
         f"-DBENCH_LAYERS={recipe.layers}",
         f"-DBENCH_VERSION={recipe.sources_hash}",
     ]
-    environment = _environment(root / "zig")
+    environment = zig_environment(root / "zig")
     prime = recipe.toolchain.prime_command(folder)
     with child_process(prime, folder, environment) if prime else nullcontext():
         configure(project / "cmake", build, arguments, environment, progress)
@@ -169,7 +169,7 @@ def _build(recipe: _Recipe, root: Path, ncnn: Path, progress: Progress | None) -
     return build
 
 
-def _environment(zig_cache: Path) -> dict[str, str]:
+def zig_environment(zig_cache: Path) -> dict[str, str]:
     """Return this process's environment, without what would change the build behind its key's back."""
     foreign = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "CPLUS_INCLUDE_PATH")
     environment = {name: value for name, value in os.environ.items() if name not in foreign}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from mobiledeploy.benchmark import Run, read_run
 from mobiledeploy.errors import UsageError
@@ -17,6 +17,7 @@ from mobiledeploy.statistics import (
     Samples,
     Verdict,
     diagnose,
+    in_words,
     paired_ratio,
     summarize,
     unpaired_ratio,
@@ -47,6 +48,19 @@ _RUN_MAY_DIFFER = {
     "least samples": ("parameters", "min_runs"),
     "least time": ("parameters", "min_time_ms"),
 }
+_ROW_MUST_AGREE = {"affinity": ("affinity",)}
+# The same for instructions, which depend on no computer and no clock.
+_COUNTED_MUST_AGREE = {
+    "ABI": ("context", "binary", "abi"),
+    "ncnn": ("context", "binary", "ncnn"),
+    "compiler": ("context", "binary", "toolchain"),
+}
+_COUNTED_MAY_DIFFER = {
+    "benchmark binary": ("context", "binary", "sha256"),
+    "mobiledeploy": ("mobiledeploy",),
+}
+_COUNTED_ROW_MUST_AGREE = {"CPU": ("instructions", "cpu")}
+_COUNTED_ROW_MAY_DIFFER = {"emulator": ("instructions", "emulator")}
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,11 @@ class RowComparison:
     ratio: Ratio
     verdict: Verdict
 
+    @property
+    def at_least(self) -> float:
+        """By how much B is slower, at least: 0.05 for 5 %."""
+        return self.ratio.interval.low - 1
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -85,6 +104,7 @@ class Comparison:
     rows: tuple[RowComparison, ...]
     notes: tuple[str, ...]
     margin: float
+    worse: ClassVar[str] = "slower"
 
     def regressions(self, allowed: float) -> list[RowComparison]:
         """Return the rows that are slower by more than `allowed` (0.05 for 5 %), with the whole interval."""
@@ -94,6 +114,41 @@ class Comparison:
         """Return it for a JSON document."""
         rows = [{**asdict(row), "verdict": row.verdict.value} for row in self.rows]
         return {"kind": "comparison", "margin": self.margin, "rows": rows, "notes": list(self.notes)}
+
+
+@dataclass(frozen=True)
+class CountedRow:
+    """One row of A beside one of B, by their names, in instructions an inference."""
+
+    model: str
+    a: str
+    b: str
+    a_instructions: int
+    b_instructions: int
+    verdict: Literal["more", "fewer", "the same"]
+
+    @property
+    def at_least(self) -> float:
+        """By how much B has more: 0.05 for 5 %. A count repeats, so that there is no interval."""
+        return self.b_instructions / self.a_instructions - 1
+
+
+@dataclass(frozen=True)
+class CountedComparison:
+    """What `compare` found in runs that counted instructions."""
+
+    rows: tuple[CountedRow, ...]
+    notes: tuple[str, ...]
+    margin: float
+    worse: ClassVar[str] = "more instructions"
+
+    def regressions(self, allowed: float) -> list[CountedRow]:
+        """Return the rows with more instructions by more than `allowed` (0.01 for 1 %)."""
+        return [row for row in self.rows if row.at_least > allowed]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for a JSON document."""
+        return {"kind": "comparison", **asdict(self)}
 
 
 def row_names(entries: Sequence[Entry]) -> list[str]:
@@ -111,11 +166,14 @@ def row_names(entries: Sequence[Entry]) -> list[str]:
     return names
 
 
-def compare(a: Source, b: Source, *, margin: float, ignore_context: bool = False) -> Comparison:
+def compare(
+    a: Source, b: Source, *, margin: float, ignore_context: bool = False
+) -> Comparison | CountedComparison:
     """Compare B with A: the rows that both runs have, or the two that are named.
 
-    Two rows of one file were measured in the same launches and rounds, and are compared so. Raises
-    UsageError where the runs can't be read, share no row, or differ in what matters (`ignore_context`: told only).
+    Two rows of one file were measured in the same launches and rounds, and are compared so. Runs that both counted
+    instructions are compared by these. Raises UsageError where the runs can't be read, share no row, or differ in
+    what matters (`ignore_context`: told only).
     """
     if (a.row is None) != (b.row is None):
         raise UsageError(
@@ -123,14 +181,19 @@ def compare(a: Source, b: Source, *, margin: float, ignore_context: bool = False
         )
     run_a, run_b = read_run(a.path), read_run(b.path)
     same_file = a.path.resolve() == b.path.resolve()
+    counted = _counted(run_a) and _counted(run_b)
     for source, run in ((a, run_a), (b, run_b)):
-        _check_timed(source.path, run)
+        if not counted:
+            _check_timed(source.path, run)
     if a.row is None or b.row is None:
         if same_file:
             raise UsageError(f"{a.path}: is both A and B", hint=f"Name two of its rows: {_listed(run_a)}.")
         pairs, notes = _matching(run_a, run_b)
     else:
         pairs, notes = [(_find(a.path, run_a, a.row), _find(b.path, run_b, b.row))], []
+    if counted:
+        notes += _counted_notes(run_a, run_b, pairs, ignore_context)
+        return CountedComparison(tuple(_count_row(*pair, margin) for pair in pairs), tuple(notes), margin)
     if not same_file:
         notes += _context_notes(run_a, run_b, pairs, ignore_context)
     rows = tuple(_compare_rows(*pair, margin=margin, same_file=same_file) for pair in pairs)
@@ -141,15 +204,8 @@ def _context_notes(
     run_a: Run, run_b: Run, pairs: Sequence[tuple[Named, Named]], ignore_context: bool
 ) -> list[str]:
     """Return notes on how two runs differ; UsageError where that matters, unless it is to be ignored."""
-    matters = _differences(run_a.document, run_b.document, _RUN_MUST_AGREE)
-    for (_, entry_a), (_, entry_b) in pairs:
-        matters += _differences(entry_a, entry_b, {"affinity": ("affinity",)})
-    matters = list(dict.fromkeys(matters))
-    if matters and not ignore_context:
-        raise UsageError(
-            f"the runs differ in what matters: {'; '.join(matters)}",
-            hint="Measure both in the same way, or compare them all the same with --ignore-context.",
-        )
+    matters = _all_differences(run_a, run_b, pairs, _RUN_MUST_AGREE, _ROW_MUST_AGREE)
+    _refuse(matters, ignore_context)
     told = matters + _differences(run_a.document, run_b.document, _RUN_MAY_DIFFER)
     return [
         *(f"Differs: {text}." for text in told),
@@ -159,10 +215,47 @@ def _context_notes(
     ]
 
 
+def _counted_notes(
+    run_a: Run, run_b: Run, pairs: Sequence[tuple[Named, Named]], ignore_context: bool
+) -> list[str]:
+    """Do the same for runs that counted instructions."""
+    matters = _all_differences(run_a, run_b, pairs, _COUNTED_MUST_AGREE, _COUNTED_ROW_MUST_AGREE)
+    _refuse(matters, ignore_context)
+    told = _all_differences(run_a, run_b, pairs, _COUNTED_MAY_DIFFER, _COUNTED_ROW_MAY_DIFFER)
+    return [f"Differs: {text}." for text in matters + told]
+
+
+def _all_differences(
+    run_a: Run,
+    run_b: Run,
+    pairs: Sequence[tuple[Named, Named]],
+    of_run: Mapping[str, Sequence[str]],
+    of_row: Mapping[str, Sequence[str]],
+) -> list[str]:
+    found = _differences(run_a.document, run_b.document, of_run)
+    for (_, entry_a), (_, entry_b) in pairs:
+        found += _differences(entry_a, entry_b, of_row)
+    return list(dict.fromkeys(found))
+
+
+def _refuse(matters: Sequence[str], ignore_context: bool) -> None:
+    if matters and not ignore_context:
+        raise UsageError(
+            f"the runs differ in what matters: {'; '.join(matters)}",
+            hint="Measure both in the same way, or compare them all the same with --ignore-context.",
+        )
+
+
+def _counted(run: Run) -> bool:
+    return all("instructions" in entry for entry in run.benchmarks)
+
+
 def _check_timed(path: Path, run: Run) -> None:
     if not run.document["parameters"]["timed"] or not all(entry["times_ms"] for entry in run.benchmarks):
         raise UsageError(
-            f"{path}: has no timings", hint="Runs on an emulated device record sizes and accuracy only."
+            f"{path}: has no timings",
+            hint="Runs on an emulated device record sizes and accuracy only, and with --count-instructions "
+            "instructions; two such runs are compared by these.",
         )
 
 
@@ -241,14 +334,26 @@ def _compare_rows(a: Named, b: Named, *, margin: float, same_file: bool) -> RowC
     )
 
 
+def _count_row(a: Named, b: Named, margin: float) -> CountedRow:
+    (name_a, entry_a), (name_b, entry_b) = a, b
+    count_a, count_b = entry_a["instructions"]["median"], entry_b["instructions"]["median"]
+    within = 1 / (1 + margin) <= count_b / count_a <= 1 + margin
+    verdict: Literal["more", "fewer", "the same"] = (
+        "the same" if within else "more" if count_b > count_a else "fewer"
+    )
+    return CountedRow(entry_a["model"], name_a, name_b, count_a, count_b, verdict)
+
+
 def _warnings(side: str, rows: Sequence[Named]) -> list[str]:
     """Return what the samples warn of that shifts one run and not the other; the interval tells of too few samples."""
-    return [
-        f"{side} {name}: {finding}"
-        for name, entry in rows
-        for finding in diagnose(Samples.from_entry(entry))
-        if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
-    ]
+    return in_words(
+        [
+            (f"{side} {name}", finding)
+            for name, entry in rows
+            for finding in diagnose(Samples.from_entry(entry))
+            if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
+        ]
+    )
 
 
 def _advice(rows: Sequence[RowComparison], margin: float) -> list[str]:
@@ -260,9 +365,9 @@ def _advice(rows: Sequence[RowComparison], margin: float) -> list[str]:
         return [
             "Inconclusive: one launch can't tell a network from its placement in memory; raise --launches."
         ]
-    needed = max(row.ratio.launches_to_settle(margin) for row in open_rows)
-    if needed > 10 * max(row.ratio.launches for row in open_rows):
+    needed = [row.ratio.launches_to_settle(margin) for row in open_rows]
+    if None in needed:
         return [
             "Inconclusive: too much noise for more launches to help; run both in one `mobiledeploy benchmark`."
         ]
-    return [f"Inconclusive: about --launches {needed} would settle it."]
+    return [f"Inconclusive: about --launches {max(filter(None, needed))} would settle it."]

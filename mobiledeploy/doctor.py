@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from android_bench import ABIS, cached_binary
+from android_bench import ABIS, BuildError, cached_binary, examine_emulator
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device.adb_server import configured_server
 from mobiledeploy.device.usb import usb_available
@@ -59,10 +59,7 @@ def _installed() -> Iterator[Finding]:
             package, OPTIONAL, "for checkpoints: pip install 'mobiledeploy[torch]' -c constraints.txt"
         )
     yield _usb()
-    qemu = shutil.which("qemu-aarch64")
-    yield Finding(
-        "installed", "qemu-aarch64", OK if qemu else OPTIONAL, qemu or "for an arm64 virtual phone: qemu-user"
-    )
+    yield _qemu()
     ndk = next((os.environ[name] for name in _NDK_VARIABLES if os.environ.get(name)), None)
     yield Finding(
         "installed", "Android NDK", OK if ndk else OPTIONAL, ndk or "not needed: zig builds the binary"
@@ -74,6 +71,20 @@ def _package(name: str, absent: str, advice: str) -> Finding:
         return Finding("installed", name, OK, version(name))
     except PackageNotFoundError:
         return Finding("installed", name, absent, advice)
+
+
+def _qemu() -> Finding:
+    program = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+    if program is None:
+        return Finding("installed", "qemu-aarch64", OPTIONAL, "for an arm64 virtual phone: qemu-user")
+    try:
+        emulator = examine_emulator(program)
+    except BuildError as error:
+        return Finding("installed", "qemu-aarch64", OPTIONAL, f"{error} {error.hint}")
+    counts = (
+        "counts instructions" if emulator.plugin_api else "without plugins, so it can't count instructions"
+    )
+    return Finding("installed", "qemu-aarch64", OK, f"{program}: {emulator.version}, {counts}")
 
 
 def _usb() -> Finding:

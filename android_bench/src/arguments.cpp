@@ -31,10 +31,14 @@ For all configurations:
   --max-warmup-ms N       go on warming up while a configuration still gets faster, so long in all (0)
   --min-runs N            measured inferences of each configuration, at least; 0 measures nothing (10)
   --min-time-ms N         measured time of each configuration, at least (500)
+  --max-runs N            enough for a configuration, whatever its time; 0 is no limit (0)
   --max-time-ms N         start no further round after this time; 0 is no limit (0)
   --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
   --profile 0|1           in each round run each configuration again with a clock behind each layer; said
                           in lines only, so it needs --stream or --journal (0)
+  --mark 0|1              mark the begin and end of the inferences of --dump by system calls, and, with
+                          --profile, of one more with a mark behind each layer: for counting instructions
+                          from outside, in one thread (0)
   --seed N                seed of the order of configurations within each round (1)
   --watch NAME=FILE       read a number from a file, such as a clock's, now and then; repeatable
   --watch-every-ms N      how often (500)
@@ -139,10 +143,12 @@ static bool apply_global(Arguments& arguments, const std::string& flag, const st
     else if (flag == "--warmup-time-ms") arguments.warmup_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-warmup-ms") arguments.max_warmup_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--min-runs") arguments.min_runs = parse_int(flag, value, 0, kMaxRuns);
+    else if (flag == "--max-runs") arguments.max_runs = parse_int(flag, value, 0, kMaxRuns);
     else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--pace-hz") arguments.pace_hz = parse_int(flag, value, 0, kMaxPaceHz);
     else if (flag == "--profile") arguments.profile = parse_switch(flag, value);
+    else if (flag == "--mark") arguments.mark = parse_switch(flag, value);
     else if (flag == "--watch") arguments.watches.push_back(parse_file(flag, "NAME=FILE", value));
     else if (flag == "--watch-every-ms") arguments.watch_every_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--seed") arguments.seed = parse_number(flag, value, 0, INT64_MAX);
@@ -260,6 +266,10 @@ Arguments parse_arguments(int argc, char** argv)
         }
     }
     check_configurations(arguments.configurations);
+    if (arguments.mark && arguments.dump_folder.empty()) throw usage_error("--mark needs --dump");
+    for (const ConfigurationArguments& configuration : arguments.configurations) {
+        if (arguments.mark && configuration.threads != 1) throw usage_error("--mark needs --threads 1");
+    }
     if (arguments.profile && !arguments.stream && arguments.journal.empty()) {
         throw usage_error("--profile needs --stream 1 or --journal");
     }

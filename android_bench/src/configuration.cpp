@@ -8,6 +8,7 @@
 #include "crash.h"
 #include "error.h"
 #include "files.h"
+#include "marks.h"
 #include "memory.h"
 
 namespace bench {
@@ -65,7 +66,7 @@ static std::string file_name(const std::string& configuration, const std::string
     return name + ".npy";
 }
 
-void dump_outputs(Configuration& configuration, const std::string& folder)
+void dump_outputs(Configuration& configuration, const std::string& folder, std::optional<size_t> mark_as)
 {
     const std::vector<Sample>& samples = *configuration.samples;
     const std::string& name = configuration.arguments->name;
@@ -73,7 +74,9 @@ void dump_outputs(Configuration& configuration, const std::string& folder)
     std::vector<Array> arrays(configuration.outputs.size());
     for (const Sample& sample : samples) {
         std::vector<ncnn::Mat> results;
+        if (mark_as) mark(Mark::begin, *mark_as);
         configuration.model->infer(sample, results);
+        if (mark_as) mark(Mark::end, *mark_as);
         for (size_t i = 0; i < results.size(); i++) {
             append_output(configuration.outputs[i].blob, results[i], samples.size(), arrays[i]);
         }

@@ -65,7 +65,8 @@ private:
 // Returns the peak of the whole process so far, which measuring one configuration's starts over.
 int64_t load_and_run_first(Configuration& configuration);
 
-// Run every sample once and write the outputs to FOLDER/CONFIG.BLOB.npy.
-void dump_outputs(Configuration& configuration, const std::string& folder);
+// Run every sample once and write the outputs to FOLDER/CONFIG.BLOB.npy. With `mark_as` each inference
+// begins and ends with a mark of that number (marks.h).
+void dump_outputs(Configuration& configuration, const std::string& folder, std::optional<size_t> mark_as);
 
 }  // namespace bench

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "marks.h"
 
 namespace bench {
 
@@ -35,6 +36,7 @@ public:
     std::vector<LayerRecord> records;
     std::vector<double> ends_ms;
     bool describing = false;
+    bool marking = false;
 
     // Runs one layer: all of a profile passes through here.
     template <typename Bottoms, typename Tops, typename Forward>
@@ -43,6 +45,7 @@ public:
         if (describing) records.push_back({layer.name, layer.type, describe(bottoms), {}});
         const int result = forward();
         ends_ms.push_back(now_ms());
+        if (marking) mark(Mark::layer);
         if (describing && result == 0) records.back().outputs = describe(tops);
         return result;
     }
@@ -109,7 +112,7 @@ static bool same(const ncnn::Mat& a, const ncnn::Mat& b)
            memcmp(of_a.values.data(), of_b.values.data(), of_a.values.size() * sizeof(float)) == 0;
 }
 
-Profiler::Profiler(Model& model, const Sample& sample) : model_(model), log_(std::make_unique<LayerLog>())
+Profiler::Profiler(Model& model, const Sample& sample, bool marking) : model_(model), log_(std::make_unique<LayerLog>())
 {
     for (const ncnn::Layer* layer : model.net().layers()) {
         timed_layers_.push_back(std::make_unique<TimedLayer>(*layer, *log_));
@@ -124,6 +127,7 @@ Profiler::Profiler(Model& model, const Sample& sample) : model_(model), log_(std
             throw Error(ExitCode::inference_failed, "an inference with a clock behind each layer has other outputs");
         }
     }
+    log_->marking = marking;
 }
 
 Profiler::~Profiler() = default;

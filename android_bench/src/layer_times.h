@@ -46,7 +46,8 @@ class LayerLog;
 class Profiler {
 public:
     // Runs the sample once without and once with clocks. Throws Error(inference_failed) if the outputs differ.
-    Profiler(Model& model, const Sample& sample);
+    // With `marking`, later inferences make a mark behind each layer too (marks.h).
+    Profiler(Model& model, const Sample& sample, bool marking);
     ~Profiler();
 
     LayerTimes infer(const Sample& sample);

@@ -6,6 +6,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "error.h"
 #include "files.h"
 #include "journal.h"
+#include "marks.h"
 #include "measure.h"
 #include "memory.h"
 #include "model.h"
@@ -85,14 +87,20 @@ static uint64_t memory_budget(const Arguments& arguments)
     return bytes + ncnn::get_cpu_count() * thread_stack;
 }
 
-static void make_profilers(std::vector<Configuration>& configurations, CpuSwitch& cpu_switch, const Journal& journal)
+static void make_profilers(std::vector<Configuration>& configurations, const Arguments& arguments,
+                           CpuSwitch& cpu_switch, const Journal& journal)
 {
     for (size_t i = 0; i < configurations.size(); i++) {
         Configuration& configuration = configurations[i];
         set_activity(ExitCode::inference_failed, "profiling configuration " + configuration.arguments->name);
         cpu_switch.apply(configuration);
-        configuration.profiler = std::make_unique<Profiler>(*configuration.model, configuration.samples->front());
+        const Sample& sample = configuration.samples->front();
+        configuration.profiler = std::make_unique<Profiler>(*configuration.model, sample, arguments.mark);
         journal.write(network_line(i, configuration.profiler->layers()));
+        if (!arguments.mark) continue;
+        mark(Mark::begin, i);
+        configuration.profiler->infer(sample);
+        mark(Mark::end, i);
     }
 }
 
@@ -109,12 +117,13 @@ static void run(const Arguments& arguments, ProcessRecord process)
         cpu_switch.apply(configuration);
         process.peak_memory_bytes = std::max(process.peak_memory_bytes, load_and_run_first(configuration));
     }
-    for (Configuration& configuration : configurations) {
-        cpu_switch.apply(configuration);
-        if (!arguments.dump_folder.empty()) dump_outputs(configuration, arguments.dump_folder);
-        journal.write(loaded_line(configuration));
+    for (size_t i = 0; i < configurations.size(); i++) {
+        cpu_switch.apply(configurations[i]);
+        const std::optional<size_t> mark_as = arguments.mark ? std::make_optional(i) : std::nullopt;
+        if (!arguments.dump_folder.empty()) dump_outputs(configurations[i], arguments.dump_folder, mark_as);
+        journal.write(loaded_line(configurations[i]));
     }
-    if (arguments.profile) make_profilers(configurations, cpu_switch, journal);
+    if (arguments.profile) make_profilers(configurations, arguments, cpu_switch, journal);
     std::vector<Reading> readings;
     if (arguments.min_runs > 0) readings = measure(configurations, arguments, cpu_switch, journal);
     process.peak_memory_bytes = std::max(process.peak_memory_bytes, peak_memory().value_or(0));

@@ -17,6 +17,7 @@ from mobiledeploy.benchmark.accuracy import Judge
 from mobiledeploy.benchmark.entries import make_entry
 from mobiledeploy.benchmark.gate import wait_until_cool
 from mobiledeploy.benchmark.inference import pull_outputs
+from mobiledeploy.benchmark.instructions import Counter, prepare_counter
 from mobiledeploy.benchmark.journal import Journal
 from mobiledeploy.benchmark.launch import run_launch
 from mobiledeploy.benchmark.partial import Launch, PartialRun
@@ -28,7 +29,8 @@ from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.device.lock import device_lock
-from mobiledeploy.device.stabilize import Stabilization, stabilized
+from mobiledeploy.device.stabilization import Stabilization
+from mobiledeploy.device.stabilize import stabilized
 from mobiledeploy.device.state import read_state
 from mobiledeploy.errors import DeviceRunError
 
@@ -55,9 +57,10 @@ def benchmark(
     configurations = plan.configurations(bundles)
     with device_lock(device.facts.serial):
         device.sweep()
+        counter = prepare_counter(device) if plan.count_instructions else None
         layers = [layer for bundle in bundles for v in bundle.variants.values() for layer in v.layers]
         binary = prepare_binary(device, layers, tell)
-        run = _Execution(configurations, device, binary, plan, tell)
+        run = _Execution(configurations, device, binary, plan, counter, tell)
         path = (partial_folder or cache_dir() / "partial") / f"{_hash(run.key)[:16]}.jsonl"
         with PartialRun(path, run.key) as partial:
             with stabilized(device) if plan.stabilize else nullcontext() as stabilization:
@@ -94,12 +97,14 @@ class _Execution:
         device: Device,
         binary: Binary,
         plan: Plan,
+        counter: Counter | None,
         progress: Progress,
     ) -> None:
         self.configurations = configurations
         self.device = device
         self.binary = binary
         self.plan = plan
+        self.counter = counter
         self.progress = progress
         self.method = plan.method if device.facts.timings_are_latency else None
         paths = {configuration.bundle.path for configuration in configurations}
@@ -115,6 +120,7 @@ class _Execution:
             "mobiledeploy": mobiledeploy.__version__,
             "device": device,
             "binary": self.binary.sha256,
+            "counter": self.counter and dataclasses.asdict(self.counter),
             "parameters": self.plan.to_json(),
             "configurations": [[self.manifests[c.bundle.path], c.name] for c in self.configurations],
         }
@@ -183,6 +189,7 @@ class _Execution:
                 dump=folder if number == 0 else None,
                 watches=watched_files(gate.state),
                 profile=self.plan.profile,
+                mark=self.counter is not None,
             )
             self.progress(step, 0, expected)
             journal = run_launch(
@@ -193,10 +200,12 @@ class _Execution:
                 number,
                 timeout_s=self.plan.timeout_s,
                 silence_s=self.plan.silence_s,
-                on_sample=lambda: self.progress(step, min(launch.journal.measured(), expected), expected),
+                on_sample=lambda: self.progress(step, min(launch.journal.measured, expected), expected),
+                environment=self.counter.environment(folder) if self.counter else None,
             )
             accuracy = self._judge(order, journal, folder) if number == 0 else None
-        done: dict[str, Any] = {"accuracy": accuracy, "gate": gate.to_json()}
+            counts = self.counter.read(self.device, folder) if self.counter else None
+        done: dict[str, Any] = {"accuracy": accuracy, "instructions": counts, "gate": gate.to_json()}
         if self.plan.profile:
             done["rooflines"] = measure_rooflines(self.device, files.binary, self.configurations)
         done["state"] = {"before": gate.state.to_json(), "after": read_state(self.device).to_json()}
@@ -226,6 +235,11 @@ class _Execution:
             {**make_entry(configuration, index, launches, self.manifests), "accuracy": accuracy[str(index)]}
             for index, configuration in enumerate(self.configurations)
         ]
+        if self.counter:
+            for index, entry in enumerate(entries):
+                place = launches[0].order.index(index)
+                network = launches[0].journal.networks[place]
+                entry["instructions"] = self.counter.to_entry(done[0]["instructions"][str(place)], network)
         return Run(
             {
                 "schema": SCHEMA,

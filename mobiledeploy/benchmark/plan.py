@@ -24,16 +24,18 @@ class Method:
     (Kalibera and Jones, "Rigorous benchmarking in reasonable time", 2013, calls for repetition at that level).
     Within a launch all configurations are warmed up, then measured in rounds in random order.
 
-    Each configuration gets, over all launches, at least `min_runs` samples and `min_time_ms` of measured time;
-    `max_time_ms` bounds the measuring of all of them together (0: no bound). Before that, in each launch, it
-    gets `warmup_runs` inferences, and more while it still gets faster, at most `max_warmup_ms` for all.
-    `pace_hz` measures as much again with one inference at each tick of a clock (0: not). `seed` decides orders.
+    Each configuration gets, over all launches, at least `min_runs` samples and `min_time_ms` of measured time, or
+    `max_runs` samples; `max_time_ms` bounds the measuring of all of them together (0: no bound, of either). Before
+    that, in each launch, it gets `warmup_runs` inferences, and more while it still gets faster, at most
+    `max_warmup_ms` for all. `pace_hz` measures as much again with one inference at each tick of a clock (0: not).
+    `seed` decides orders.
     """
 
     launches: int = 8
     warmup_runs: int = 3
     max_warmup_ms: int = 3000
     min_runs: int = 64
+    max_runs: int = 20_000
     min_time_ms: int = 10_000
     max_time_ms: int = 300_000
     pace_hz: int = 0
@@ -52,7 +54,13 @@ class Method:
     def sustained(self, duration_s: float) -> Method:
         """Load without pause for so long, in one process: what a phone keeps up."""
         return replace(
-            self, launches=1, min_runs=1, min_time_ms=round(duration_s * 1000), max_time_ms=0, pace_hz=0
+            self,
+            launches=1,
+            min_runs=1,
+            max_runs=0,
+            min_time_ms=round(duration_s * 1000),
+            max_time_ms=0,
+            pace_hz=0,
         )
 
     def in_one_launch(self) -> Method:
@@ -61,6 +69,7 @@ class Method:
             self,
             launches=1,
             min_runs=math.ceil(self.min_runs / self.launches),
+            max_runs=math.ceil(self.max_runs / self.launches),
             min_time_ms=math.ceil(self.min_time_ms / self.launches),
             max_time_ms=math.ceil(self.max_time_ms / self.launches),
         )
@@ -101,8 +110,9 @@ class Plan:
     With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
     `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
-    work: both to judge the method. `profile` measures each layer too, and the device's roofline. `timeout_s` bounds
-    a launch, `silence_s` the time in which nothing happens in it: the binary says every sample.
+    work: both to judge the method. `profile` measures each layer too, and the device's roofline.
+    `count_instructions` counts them on an emulated phone, where nothing is timed (see `instructions`). `timeout_s`
+    bounds a launch, `silence_s` the time in which nothing happens in it: the binary says every sample.
     """
 
     precisions: tuple[str, ...] | None = None
@@ -116,6 +126,7 @@ class Plan:
     cooldown_s: float = 600.0
     stabilize: bool = False
     profile: bool = False
+    count_instructions: bool = False
     timeout_s: float = 900.0
     silence_s: float = 120.0
 
@@ -126,6 +137,11 @@ class Plan:
             raise UsageError(
                 f"sustained load is of one configuration, and these are {len(found)}",
                 hint="Choose with --precision and --threads.",
+            )
+        if self.count_instructions and (self.mode != "steady" or set(self.threads) != {1}):
+            raise UsageError(
+                "instructions are counted in one thread, outside of sustained load",
+                hint="Leave out --threads and --sustained.",
             )
         return found
 
@@ -152,6 +168,7 @@ class Plan:
             "max_temp_c": self.max_temp_c,
             "stabilize": self.stabilize,
             "profile": self.profile,
+            "count_instructions": self.count_instructions,
         }
 
 
@@ -186,8 +203,11 @@ def command_line(
     journal: str | None = None,
     watches: Mapping[str, str] | None = None,
     profile: bool = False,
+    mark: bool = False,
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
+
+    `mark` marks the inferences of `dump`, and of one more each layer (see `instructions`).
 
     fp32 runs without fp16 arithmetic, so that it is fp32 on phones that could do otherwise; fp16 and int8 run
     with it where the CPU has it. Configurations are named c0, c1, … in the order given.
@@ -197,12 +217,15 @@ def command_line(
         argv += ["--journal", journal]
     if dump is not None:
         argv += ["--dump", dump]
+    if mark:
+        argv += ["--mark", "1", "--profile", "1"]
     if method is None:
         argv += ["--warmup", "0", "--min-runs", "0"]
     else:
         argv += ["--warmup", str(method.warmup_runs), "--max-warmup-ms", str(method.max_warmup_ms)]
-        argv += ["--min-runs", str(method.min_runs), "--min-time-ms", str(method.min_time_ms)]
-        argv += ["--max-time-ms", str(method.max_time_ms), "--pace-hz", str(method.pace_hz)]
+        argv += ["--min-runs", str(method.min_runs), "--max-runs", str(method.max_runs)]
+        argv += ["--min-time-ms", str(method.min_time_ms), "--max-time-ms", str(method.max_time_ms)]
+        argv += ["--pace-hz", str(method.pace_hz)]
         argv += ["--seed", str(method.seed)]
         argv += ["--profile", "1"] if profile else []
         for name, path in (watches or {}).items():

@@ -74,6 +74,8 @@ def _check(document: Mapping[str, Any]) -> None:
             entry["size_bytes"],
             entry["accuracy"],
         )
+        if "instructions" in entry:
+            _check_instructions(entry["instructions"])
         for launch in entry["launches"]:
             _check_numbers("launches", [launch["load_ms"], launch["first_ms"]])
         for key in ("times_ms", "started_ms", "launch", "round", "cpu_ms"):
@@ -82,6 +84,12 @@ def _check(document: Mapping[str, Any]) -> None:
             _check_numbers(key, entry[key])
             if len(entry[key]) != len(entry["times_ms"]):
                 raise TypeError(f"{key} and times_ms differ in length")
+
+
+def _check_instructions(instructions: Mapping[str, Any]) -> None:
+    _ = instructions["cpu"], instructions["emulator"]
+    _check_numbers("instructions", [instructions["median"], *instructions["per_inference"]])
+    _check_numbers("layers", [layer["count"] for layer in instructions["layers"]])
 
 
 def _check_numbers(key: str, values: Sequence[Any]) -> None:

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 @serial_option
 @precision_option("all that the bundle has")
 @click.option(
+    "--cpu", metavar="MODEL", help="Emulate this ARM CPU instead, such as cortex-a53 or cortex-a76."
+)
+@click.option(
+    "--count-instructions",
+    is_flag=True,
+    help="Count them on an emulated CPU: for CI, where times mean little.",
+)
+@click.option(
     "--threads", default="1", show_default=True, callback=integers, metavar="LIST", help="Such as 1,2,4."
 )
 @click.option(
@@ -62,6 +70,8 @@ def command(
     bundles: tuple[Path, ...],
     serial: str | None,
     precision: tuple[str, ...] | None,
+    cpu: str | None,
+    count_instructions: bool,
     threads: tuple[int, ...],
     cores: str | None,
     quick: bool,
@@ -91,6 +101,7 @@ def command(
 
     \b
     mobiledeploy benchmark bundles/seg_matting --threads 1,2
+    mobiledeploy benchmark bundles/seg_matting --count-instructions --cpu cortex-a53
     """
     import datetime
 
@@ -99,7 +110,7 @@ def command(
     from mobiledeploy.bundle import open_bundle
     from mobiledeploy.cli.output import print_runs, tell_restored
     from mobiledeploy.device.cores import core_mask
-    from mobiledeploy.phone.fallback import phone_or_virtual
+    from mobiledeploy.phone.fallback import chosen_device
 
     opened = [open_bundle(path) for path in bundles]
     given = {"launches": launches, "warmup_runs": warmup, "min_runs": runs, "pace_hz": pace}
@@ -117,9 +128,10 @@ def command(
         max_temp_c=max_temp,
         cooldown_s=cooldown,
         stabilize=stabilize,
+        count_instructions=count_instructions,
         timeout_s=timeout,
     )
-    with phone_or_virtual(serial) as device, step_progress() as progress:
+    with chosen_device(serial, cpu, emulated=count_instructions) as device, step_progress() as progress:
         tell_restored(device)
         if cores is not None:
             masks = tuple(core_mask(device.facts, name) for name in cores.split(","))

@@ -7,14 +7,15 @@ import hashlib
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from mobiledeploy.device.facts import FACTS_SCRIPT, DeviceFacts, parse_facts
 from mobiledeploy.device.files import Progress, pull, push
 from mobiledeploy.device.shell import Command, Completed, OnOutput
+from mobiledeploy.device.stabilization import Restored
 from mobiledeploy.device.transport import (
     ConnectionLostError,
     DeadlineError,
@@ -23,9 +24,6 @@ from mobiledeploy.device.transport import (
     deadline_in,
 )
 from mobiledeploy.errors import DeviceError, DeviceRunError, MobileDeployError, TimedOutError, UsageError
-
-if TYPE_CHECKING:
-    from mobiledeploy.device.stabilize import Restored
 
 FOLDER = "/data/local/tmp/mobiledeploy"
 
@@ -79,17 +77,18 @@ class Device:
         timeout_s: float,
         silence_s: float | None = None,
         cwd: str | None = None,
+        environment: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
     ) -> Completed:
         """Run a command and wait for it; its exit code is for the caller to judge.
 
-        `argv` is quoted here. `on_output` gets "stdout" or "stderr" and each piece as it comes; stdout is
-        then not in what is returned.
+        `argv` is quoted here. `environment` holds variables that it gets beside the device's own. `on_output`
+        gets "stdout" or "stderr" and each piece as it comes; stdout is then not in what is returned.
         Raises TimedOutError after `timeout_s`, or where nothing is printed for `silence_s`, and
         DeviceRunError where more than `shell.MAX_OUTPUT_BYTES` are printed; then, or on an interrupt,
         the process is killed.
         """
-        command = Command(self._connected(), argv, cwd=cwd)
+        command = Command(self._connected(), argv, cwd=cwd, environment=environment)
         try:
             return command.run(deadline_in(timeout_s), on_output, silence_s=silence_s)
         except SilenceError as error:
@@ -205,7 +204,7 @@ class Device:
         with contextlib.suppress(MobileDeployError):
             # The shell's own `kill`: not every system has a program of that name.
             text = f"kill -9 -{command.pid} {command.pid}"
-            Command(self._connected(), ["sh", "-c", text], cwd=None).run(deadline_in(_QUICK_S), None)
+            Command(self._connected(), ["sh", "-c", text]).run(deadline_in(_QUICK_S), None)
 
     def _tidy(self, argv: Sequence[str]) -> None:
         """Run a command that has to succeed."""

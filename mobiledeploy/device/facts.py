@@ -40,7 +40,8 @@ class DeviceFacts:
     """What a device says of itself; texts are empty, and `android_version` None, where it says nothing.
 
     `emulated`: its CPU is emulated, so that no time measured on it is a latency. `host`: the computer
-    that a virtual phone runs on. `memory_bytes` is 0 where unknown.
+    that a virtual phone runs on, `emulator` the program there that emulates its CPU. `memory_bytes` is 0 where
+    unknown.
     """
 
     serial: str
@@ -55,6 +56,7 @@ class DeviceFacts:
     memory_bytes: int
     emulated: bool
     host: str | None
+    emulator: str | None = None
 
     @property
     def primary_abi(self) -> str:
@@ -117,6 +119,7 @@ def parse_facts(output: str, *, serial: str, transport: Literal["usb", "tcp"]) -
         memory_bytes=_parse_memory(sections.get("meminfo", "")),
         emulated=_is_emulated(properties),
         host=properties.get("ro.mobiledeploy.host"),
+        emulator=properties.get("ro.mobiledeploy.emulator"),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,9 +42,16 @@ class Command:
     Raises UsageError for what can't be a command (see `command_text`).
     """
 
-    def __init__(self, transport: Transport, argv: Sequence[str], *, cwd: str | None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        argv: Sequence[str],
+        *,
+        cwd: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._transport = transport
-        self._text = command_text(argv, cwd=cwd)
+        self._text = command_text(argv, cwd=cwd, environment=environment)
         self.pid: int | None = None
 
     def run(
@@ -109,16 +116,21 @@ class Command:
         return rest
 
 
-def command_text(argv: Sequence[str], *, cwd: str | None) -> str:
+def command_text(
+    argv: Sequence[str], *, cwd: str | None, environment: Mapping[str, str] | None = None
+) -> str:
     """Return the shell text that prints its process id and then becomes the command.
 
-    Every argument is quoted. Raises UsageError for an empty command, one with NUL characters, or
-    one that is too long to send.
+    Every argument, and every value of the variables in `environment`, is quoted. Raises UsageError for an empty
+    command, one with NUL characters, or one that is too long to send.
     """
     if not argv:
         raise UsageError("an empty command")
     change = f"cd {shlex.quote(cwd)} && " if cwd is not None else ""
-    text = f"echo $$; {change}exec {shlex.join(argv)}"
+    variables = "".join(
+        f"export {name}={shlex.quote(value)}; " for name, value in (environment or {}).items()
+    )
+    text = f"echo $$; {variables}{change}exec {shlex.join(argv)}"
     if "\0" in text:
         raise UsageError(f"a command with a NUL character: {text!r}")
     if len(text.encode("utf-8", "surrogateescape")) > _MAX_COMMAND:

@@ -120,7 +120,10 @@ def _emulated(abi: str | None, cpu: str | None) -> Identity:
         emulator=(emulator, "-cpu", name),
         cpuinfo=_arm_cpuinfo(model, cores),
         cpufreq=({},) * cores,
-        properties=_properties(model.abi, model=title, soc=f"{name} (QEMU)", host=host, emulated=True),
+        properties={
+            **_properties(model.abi, model=title, soc=f"{name} (QEMU)", host=host, emulated=True),
+            "ro.mobiledeploy.emulator": emulator,
+        },
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mobiledeploy.benchmark.record import Run
 from mobiledeploy.report.bundle_table import Table
-from mobiledeploy.report.units import megabytes, milliseconds
+from mobiledeploy.report.units import megabytes, millions, milliseconds
 from mobiledeploy.statistics import (
     Samples,
     Summary,
@@ -45,18 +45,23 @@ def run_table(runs: Sequence[Run], *, details: bool = False) -> Table:
     """Return columns and one row a configuration of all runs.
 
     `time` is the median and `p90` the 90th percentile of the samples; the interval is that of the median. They are
-    empty where the device was emulated, as those timings are no latencies. Columns are left out where they would say
-    nothing: device, weights, threads, mode and mask IoU. `details` adds the other figures of docs/statistics.md.
+    empty where the device was emulated, as those timings are no latencies, and left out where all rows have a count
+    of instructions instead. Columns are left out where they would say nothing: device, weights, threads, mode and
+    mask IoU. `details` adds the other figures of docs/statistics.md.
     """
     rows = [_row(run, entry, runs) for run in runs for entry in run.benchmarks]
     columns = [name for name in _IDENTITY if _tells(rows, name)]
-    columns += ["model size (M)", "time (ms)", "p90 (ms)", "time 95 % interval (ms)"]
+    columns.append("model size (M)")
+    counted = [_COUNTED in row for row in rows]
+    columns += [_COUNTED] if any(counted) else []
+    columns += [] if all(counted) else ["time (ms)", "p90 (ms)", "time 95 % interval (ms)"]
     columns += [name for name in _OF_A_MODE if any(name in row for row in rows)]
     columns += _DETAILS if details else []
     masked = any("mask IoU vs fp32" in row for row in rows)
     return [*columns, "mask IoU vs fp32" if masked else "max error vs fp32"], rows
 
 
+_COUNTED = "instructions (M)"
 _IDENTITY = ("device", "model", "weights", "precision", "threads", "cores", "mode")
 
 
@@ -80,6 +85,8 @@ def _row(run: Run, entry: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, o
     }
     if "mask_iou" in accuracy and not entry.get("untrained"):
         row["mask IoU vs fp32"] = f"{accuracy['mask_iou']:.4f}"
+    if "instructions" in entry:
+        row[_COUNTED] = millions(entry["instructions"]["median"])
     if entry["times_ms"]:
         samples = Samples.from_entry(entry)
         summary = summarize(samples)

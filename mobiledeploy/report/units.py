@@ -13,3 +13,8 @@ def milliseconds(value: float) -> str:
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def millions(count: int) -> str:
+    """Write a count in M (10^6)."""
+    return f"{count / 1e6:.2f}"

@@ -43,6 +43,8 @@ def fails(result, code, *words):
         (["--output", "seg"], "seg is given twice"),
         (["--output", "nowhere"], "no blob nowhere"),
         (["--input", "x"], "BLOB=FILE.npy"),
+        (["--mark", "1"], "--mark needs --dump"),
+        (["--mark", "1", "--dump", "/tmp", "--threads", "2"], "--mark needs --threads 1"),
     ],
 )
 def test_usage(bench, network, change, word):

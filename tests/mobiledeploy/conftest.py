@@ -105,7 +105,7 @@ def tiny_request(workshop: Path, output: Path, **changes):
     return ConvertRequest(**(values | changes))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def request_for(workshop: Path):
     """Make a ConvertRequest for the small network; keyword arguments change it."""
     return lambda output, **changes: tiny_request(workshop, output, **changes)
@@ -119,6 +119,26 @@ def accuracy() -> dict:
         "outputs": {"alpha": {"max_abs": 1e-5, "mean_abs": 1e-6}, "seg": {"max_abs": 2e-5, "mean_abs": 1e-6}},
         "host_max_abs": {"alpha": 1e-6},
     }
+
+
+@pytest.fixture
+def counted() -> Callable[..., dict]:
+    """Make the changes to an entry of `make_run` that a run has which counted instructions instead of times."""
+
+    def make(median: int, **changes: object) -> dict:
+        instructions = {
+            "cpu": "cortex-a53",
+            "emulator": "qemu-aarch64 version 7.2.22",
+            "per_inference": [median, median + 20, median - 20],
+            "median": median,
+            "layers": [
+                {"name": "conv", "type": "Convolution", "count": 3 * median // 4},
+                {"name": "up", "type": "Interp", "count": median // 4},
+            ],
+        }
+        return {"times_ms": [], "instructions": {**instructions, **changes}}
+
+    return make
 
 
 @pytest.fixture

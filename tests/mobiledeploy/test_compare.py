@@ -162,3 +162,33 @@ def test_a_source_is_a_file_or_a_file_with_a_row(tmp_path: Path) -> None:
     assert Source.parse(str(odd)) == Source(odd)
     assert Source.parse(f"{odd}:m/fp32-1t") == Source(odd, "m/fp32-1t")
     assert Source.parse("x.json") == Source(Path("x.json"))
+
+
+def test_counts_are_compared_by_count(make_run, write, counted) -> None:
+    a = write("a.json", make_run(counted(1_000_000), counted(500_000) | {"precision": "int8"}, timed=False))
+    b = write("b.json", make_run(counted(1_015_000), counted(400_000) | {"precision": "int8"}, timed=False))
+    found = compare(a, b, margin=0.02)
+    assert [(row.a_instructions, row.b_instructions, row.verdict) for row in found.rows] == [
+        (1_000_000, 1_015_000, "the same"),
+        (500_000, 400_000, "fewer"),
+    ]
+    assert [row.a for row in found.regressions(0.01)] == ["fp32-1t"]
+    assert found.regressions(0.02) == []
+    assert found.notes == ()
+    assert compare(a, b, margin=0.01).rows[0].verdict == "more"
+
+
+def test_counts_of_other_computers_are_compared_but_not_of_other_cpus(make_run, write, counted) -> None:
+    a = write("a.json", make_run(counted(10), timed=False))
+    b = write("b.json", make_run(counted(10, emulator="qemu 10"), timed=False, label="another computer"))
+    assert compare(a, b, margin=0.02).notes == ("Differs: emulator qemu-aarch64 version 7.2.22 and qemu 10.",)
+    c = write("c.json", make_run(counted(10, cpu="cortex-a76"), timed=False))
+    with pytest.raises(UsageError, match="CPU cortex-a53 and cortex-a76"):
+        compare(a, c, margin=0.02)
+    assert compare(a, c, margin=0.02, ignore_context=True).rows[0].verdict == "the same"
+
+
+def test_counts_and_times_are_not_compared(make_run, write, counted) -> None:
+    a, b = write("a.json", make_run(times())), write("b.json", make_run(counted(10), timed=False))
+    with pytest.raises(UsageError, match=r"b\.json: has no timings"):
+        compare(a, b, margin=0.02)

@@ -39,3 +39,19 @@ def test_a_virtual_phone_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("MOBILEDEPLOY_CACHE", str(tmp_path))
     with VirtualPhone(tmp_path / "phone") as phone, registered(RegisteredPhone(phone.port, "x")):
         assert by_name()[phone.serial].state == doctor.OK
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [("-plugin  QEMU_PLUGIN", "counts instructions"), ("", "without plugins")]
+)
+def test_whether_qemu_takes_plugins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: str, said: str
+) -> None:
+    program = tmp_path / "qemu-aarch64"
+    program.write_text(f"#!/bin/sh\necho 'qemu-aarch64 version 8.2.0'\necho '{options}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    finding = by_name()["qemu-aarch64"]
+    assert finding.state == doctor.OK
+    assert str(program) in finding.detail
+    assert said in finding.detail

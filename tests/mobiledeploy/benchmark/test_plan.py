@@ -71,7 +71,14 @@ def test_the_command_line(tiny_bundle) -> None:
     plan = Plan(precisions=("fp32", "int8"), threads=(2,), cores=("f0",))
     configurations = plan.configurations([tiny_bundle])
     method = Method(
-        warmup_runs=1, max_warmup_ms=9, min_runs=2, min_time_ms=3, max_time_ms=4, pace_hz=30, seed=5
+        warmup_runs=1,
+        max_warmup_ms=9,
+        min_runs=2,
+        max_runs=6,
+        min_time_ms=3,
+        max_time_ms=4,
+        pace_hz=30,
+        seed=5,
     )
     argv = command_line(
         files_of(tiny_bundle),
@@ -83,8 +90,19 @@ def test_the_command_line(tiny_bundle) -> None:
     )
     assert argv == [
         *("/d/bench", "--stream", "1", "--journal", "/d/j", "--dump", "/d/run"),
-        *("--warmup", "1", "--max-warmup-ms", "9", "--min-runs", "2", "--min-time-ms", "3"),
-        *("--max-time-ms", "4", "--pace-hz", "30", "--seed", "5", "--watch", "clock=/sys/c"),
+        *("--warmup", "1", "--max-warmup-ms", "9", "--min-runs", "2", "--max-runs", "6"),
+        *(
+            "--min-time-ms",
+            "3",
+            "--max-time-ms",
+            "4",
+            "--pace-hz",
+            "30",
+            "--seed",
+            "5",
+            "--watch",
+            "clock=/sys/c",
+        ),
         *("--config", "c0", "--param", "/d/fp32.param", "--bin", "/d/fp32.bin"),
         *("--input", "picture=/d/picture.npy", "--output", "seg", "--output", "alpha"),
         *("--threads", "2", "--fp16", "0", "--cpus", "f0"),
@@ -109,3 +127,10 @@ def test_layers_are_timed_where_it_is_asked_for(tiny_bundle) -> None:
     assert "--profile" not in plain
     assert profiled[profiled.index("--profile") + 1] == "1"
     assert "--profile" not in command_line(files_of(tiny_bundle), configurations, None, profile=True)
+
+
+def test_counted_inferences_are_those_of_the_outputs(tiny_bundle) -> None:
+    configurations = Plan(precisions=("fp32",), count_instructions=True).configurations([tiny_bundle])
+    argv = command_line(files_of(tiny_bundle), configurations, None, dump="/d/run", mark=True)
+    marking = [*("--dump", "/d/run", "--mark", "1", "--profile", "1"), *("--warmup", "0", "--min-runs", "0")]
+    assert argv[3 : argv.index("--config")] == marking

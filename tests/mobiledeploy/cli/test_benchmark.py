@@ -63,3 +63,30 @@ def test_a_device_that_is_not_there_is_exit_code_3(command, tiny_bundle) -> None
     assert outcome.code == 3
     assert "127.0.0.1:1" in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_device_or_a_cpu_to_emulate(command, tiny_bundle) -> None:
+    outcome = command("benchmark", tiny_bundle.path, "-s", "127.0.0.1:1", "--cpu", "cortex-a53")
+    assert outcome.code == 2
+    assert "choose one" in outcome.err
+
+
+def test_instructions_are_counted_on_no_native_phone(command, tiny_bundle, phone) -> None:
+    outcome = command("benchmark", tiny_bundle.path, "--count-instructions")
+    assert outcome.code == 3
+    assert "--cpu cortex-a53" in outcome.err
+
+
+def test_a_cpu_that_is_not_emulated(command, tiny_bundle) -> None:
+    outcome = command("benchmark", tiny_bundle.path, "--count-instructions", "--cpu", "cortex-x4")
+    assert outcome.code == 3
+    assert "cortex-a76: arm64-v8a" in outcome.err
+
+
+def test_layers_of_a_run_without_counts(command, make_run, tmp_path: Path) -> None:
+    from mobiledeploy.benchmark import write_run
+
+    write_run(make_run({}), tmp_path / "run.json")
+    outcome = command("report", "--layers", tmp_path / "run.json")
+    assert outcome.code == 2
+    assert "--count-instructions" in outcome.err

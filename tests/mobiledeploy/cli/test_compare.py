@@ -70,3 +70,16 @@ def test_different_phones_are_refused(command, run: Path, make_run, tmp_path: Pa
     assert outcome.code == 2
     assert "Galaxy S8" in outcome.err
     assert command("compare", run, tmp_path / "other.json", "--ignore-context").code == 0
+
+
+@pytest.mark.parametrize(("allowed", "code"), [("1%", 1), ("2%", 0)])
+def test_more_instructions_end_with_1(command, make_run, counted, tmp_path: Path, allowed, code) -> None:
+    for name, median in (("a", 1_000_000), ("b", 1_015_000)):
+        write_run(make_run(counted(median), timed=False), tmp_path / f"{name}.json")
+    files = (tmp_path / "a.json", tmp_path / "b.json")
+    outcome = command("compare", *files, "--max-regression", allowed, "--format", "markdown")
+    assert outcome.code == code
+    assert "| tiny | fp32-1t | fp32-1t | 1.00 | 1.01 | 1.0150 | the same within 2 % |" in outcome.out
+    assert (
+        "more instructions than the 1.0% that are allowed: tiny fp32-1t (at least 1.5%)" in outcome.err
+    ) is (code == 1)

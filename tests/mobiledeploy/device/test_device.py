@@ -58,6 +58,12 @@ class TestRun:
         completed = device.run(["printf", r"%s\0", *AWKWARD], timeout_s=20)
         assert completed.stdout.decode().split("\0")[:-1] == AWKWARD
 
+    def test_variables_arrive_as_they_are(self, device: Device) -> None:
+        environment = {f"AWKWARD{number}": text for number, text in enumerate(AWKWARD)}
+        program = ["sh", "-c", 'printf "%s\\0" ' + " ".join(f'"${name}"' for name in environment)]
+        completed = device.run(program, timeout_s=20, environment=environment)
+        assert completed.stdout.decode().split("\0")[:-1] == AWKWARD
+
     def test_output_is_binary_clean(self, device: Device, phone: VirtualPhone) -> None:
         data = bytes(range(256)) * 20_000
         (phone.root / "data/local/tmp/bytes").write_bytes(data)

@@ -93,3 +93,15 @@ def test_a_sustained_run(make_run) -> None:
     )
     _, rows = run_table([run])
     assert (rows[0]["steady speed kept"], rows[0]["throttled after (s)"]) == ("80%", "30")
+
+
+def test_counts_stand_where_times_would(make_run, counted) -> None:
+    run = make_run(counted(97_601_751), timed=False)
+    columns, rows = run_table([run])
+    assert columns == ["model", "precision", "model size (M)", "instructions (M)", "mask IoU vs fp32"]
+    assert rows[0]["instructions (M)"] == "97.60"
+    notes = " ".join(footnotes([run]))
+    assert "median of 3 inferences in one thread, as a cortex-a53 executes them" in notes
+    assert "qemu-aarch64 version 7.2.22" in notes
+    both, _ = run_table([run, make_run({})])
+    assert both[both.index("instructions (M)") + 1] == "time (ms)"
