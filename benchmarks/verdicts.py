@@ -1,10 +1,10 @@
 """How often `compare` is right: identical configurations (A/A), and one with a true slowdown of 5 % (A/B).
 
-    python benchmarks/verdicts.py BUNDLE [--pairs 200] [-o verdicts.jsonl]
+    python benchmarks/verdicts.py BUNDLE [--same 200] [--slowed 100] [--seconds 10] [-o verdicts.jsonl]
 
-Runs pairs of fp32 with one thread on a virtual phone, on one core of a computer that should be idle otherwise. In
-every second pair a busy process has the other core. Each pair is one run of default length and one line of the
-output file; the same command again goes on where it was stopped, and prints the tables.
+Runs pairs of fp32 with one thread on a virtual phone, on one core of a computer that should be idle otherwise; in
+every second A/A pair a busy process has the other core. Each pair is one run, of default length unless --seconds says
+less, and one line of the output file; the same command again goes on where it was stopped, and prints the tables.
 
 Beside each verdict stands what people conclude today from the minimum or the average of four loops, with the same
 margin.
@@ -36,9 +36,9 @@ BUSY = f"import os; os.sched_setaffinity(0, {{{OTHER_CORE}}})\nwhile True: pass"
 WRONG_AT_MOST, FOUND_AT_LEAST = 0.05, 0.90
 
 
-def plan(study: str, seed: int) -> Plan:
-    """Two configurations of default length: the same, or the second slowed down by a known share."""
-    method = Method(seed=seed)
+def plan(study: str, seed: int, seconds: float) -> Plan:
+    """Two configurations: the same, or the second slowed down by a known share."""
+    method = Method(seed=seed, min_time_ms=round(seconds * 1000))
     if study == "A/A":
         return Plan(precisions=("fp32",), method=method, copies=2)
     return Plan(precisions=("fp32",), method=method, spin_percents=(0, SLOWDOWN_PERCENT))
@@ -126,16 +126,14 @@ def targets(lines: list[dict[str, Any]]) -> str:
     )
 
 
-def measure(bundle: Bundle, device: Device, pairs: int, output: Path) -> None:
-    """Run what the output file lacks of the pairs."""
+def measure(bundle: Bundle, device: Device, study: str, pairs: int, seconds: float, output: Path) -> None:
+    """Run what the output file lacks of the pairs of a study."""
     done = {(line["study"], line["pair"]) for line in read(output)}
     for pair in range(pairs):
-        for study in ("A/A", "A/B"):
-            if (study, pair) in done:
-                continue
-            loaded = pair % 2 == 1
+        if (study, pair) not in done:
+            loaded = study == "A/A" and pair % 2 == 1
             with busy(loaded):
-                run = benchmark([bundle], device, plan(study, seed=pair + 1))
+                run = benchmark([bundle], device, plan(study, pair + 1, seconds))
             line = {"study": study, "pair": pair, "loaded": loaded, **judge(*run.benchmarks)}
             with output.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -151,13 +149,17 @@ def main() -> None:
     """Measure, and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--same", type=int, default=200, help="A/A pairs")
+    parser.add_argument("--slowed", type=int, default=100, help="A/B pairs")
+    parser.add_argument("--seconds", type=float, default=10.0, help="measured for each configuration")
     parser.add_argument("-o", "--output", type=Path, default=Path("verdicts.jsonl"))
     arguments = parser.parse_args()
     # The virtual phone's processes are children of this one, and stay on its core.
     os.sched_setaffinity(0, {BENCH_CORE})
     with phone_or_virtual(None) as device:
-        measure(open_bundle(arguments.bundle), device, arguments.pairs, arguments.output)
+        bundle = open_bundle(arguments.bundle)
+        measure(bundle, device, "A/A", arguments.same, arguments.seconds, arguments.output)
+        measure(bundle, device, "A/B", arguments.slowed, arguments.seconds, arguments.output)
     lines = read(arguments.output)
     print(table(lines))
     print()

@@ -17,6 +17,7 @@ from mobiledeploy.statistics import (
     Samples,
     Verdict,
     diagnose,
+    in_words,
     paired_ratio,
     summarize,
     unpaired_ratio,
@@ -345,12 +346,14 @@ def _count_row(a: Named, b: Named, margin: float) -> CountedRow:
 
 def _warnings(side: str, rows: Sequence[Named]) -> list[str]:
     """Return what the samples warn of that shifts one run and not the other; the interval tells of too few samples."""
-    return [
-        f"{side} {name}: {finding}"
-        for name, entry in rows
-        for finding in diagnose(Samples.from_entry(entry))
-        if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
-    ]
+    return in_words(
+        [
+            (f"{side} {name}", finding)
+            for name, entry in rows
+            for finding in diagnose(Samples.from_entry(entry))
+            if finding.kind not in (Kind.TOO_FEW, Kind.OUTLIERS)
+        ]
+    )
 
 
 def _advice(rows: Sequence[RowComparison], margin: float) -> list[str]:
@@ -362,9 +365,9 @@ def _advice(rows: Sequence[RowComparison], margin: float) -> list[str]:
         return [
             "Inconclusive: one launch can't tell a network from its placement in memory; raise --launches."
         ]
-    needed = max(row.ratio.launches_to_settle(margin) for row in open_rows)
-    if needed > 10 * max(row.ratio.launches for row in open_rows):
+    needed = [row.ratio.launches_to_settle(margin) for row in open_rows]
+    if None in needed:
         return [
             "Inconclusive: too much noise for more launches to help; run both in one `mobiledeploy benchmark`."
         ]
-    return [f"Inconclusive: about --launches {needed} would settle it."]
+    return [f"Inconclusive: about --launches {max(filter(None, needed))} would settle it."]

@@ -31,6 +31,7 @@ For all configurations:
   --max-warmup-ms N       go on warming up while a configuration still gets faster, so long in all (0)
   --min-runs N            measured inferences of each configuration, at least; 0 measures nothing (10)
   --min-time-ms N         measured time of each configuration, at least (500)
+  --max-runs N            enough for a configuration, whatever its time; 0 is no limit (0)
   --max-time-ms N         start no further round after this time; 0 is no limit (0)
   --pace-hz N             afterwards measure again, one inference at each tick of a clock of N Hz (0: not)
   --profile 0|1           in each round run each configuration again with a clock behind each layer; said
@@ -142,6 +143,7 @@ static bool apply_global(Arguments& arguments, const std::string& flag, const st
     else if (flag == "--warmup-time-ms") arguments.warmup_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-warmup-ms") arguments.max_warmup_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--min-runs") arguments.min_runs = parse_int(flag, value, 0, kMaxRuns);
+    else if (flag == "--max-runs") arguments.max_runs = parse_int(flag, value, 0, kMaxRuns);
     else if (flag == "--min-time-ms") arguments.min_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--max-time-ms") arguments.max_time_ms = parse_int(flag, value, 0, INT_MAX);
     else if (flag == "--pace-hz") arguments.pace_hz = parse_int(flag, value, 0, kMaxPaceHz);

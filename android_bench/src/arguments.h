@@ -43,6 +43,7 @@ struct Arguments {
     int warmup_time_ms = 0;
     int max_warmup_ms = 0;  // 0: not waiting until steady
     int min_runs = 10;
+    int max_runs = 0;  // 0: no limit
     int min_time_ms = 500;
     int max_time_ms = 0;  // 0: no limit
     int pace_hz = 0;      // 0: no paced part

@@ -38,7 +38,8 @@ static void report_and_exit(int signal)
     write_text(signal_name(signal));
     write_text(" while ");
     write_text(g_activity);
-    write_text("; the model's files are probably corrupt\n");
+    write_text(signal == SIGILL ? "; the CPU lacks an instruction of this build\n"
+                                : "; the model's files may be corrupt\n");
     _exit(g_exit_code);
 }
 

@@ -51,6 +51,7 @@ static void write_parameters(JsonWriter& json, const Arguments& arguments)
     json.member("warmup_time_ms", arguments.warmup_time_ms);
     json.member("max_warmup_ms", arguments.max_warmup_ms);
     json.member("min_runs", arguments.min_runs);
+    json.member("max_runs", arguments.max_runs);
     json.member("min_time_ms", arguments.min_time_ms);
     json.member("max_time_ms", arguments.max_time_ms);
     json.member("pace_hz", arguments.pace_hz);

@@ -201,6 +201,7 @@ void Rounds::measure(Phase phase)
     begin(phase);
     const double period = phase == Phase::paced ? 1e3 / arguments_.pace_hz : 0;
     const auto done = [this, period](const Progress& progress) {
+        if (arguments_.max_runs > 0 && progress.runs >= static_cast<size_t>(arguments_.max_runs)) return true;
         return progress.runs >= static_cast<size_t>(arguments_.min_runs) &&
                std::max(progress.time_ms, progress.runs * period) >= arguments_.min_time_ms;
     };

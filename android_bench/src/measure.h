@@ -18,8 +18,8 @@ namespace bench {
 //
 // Warming up ends when every configuration has --warmup runs and --warmup-time-ms, and, where
 // --max-warmup-ms asks for it, no longer gets faster. Measuring ends when all have --min-runs
-// samples and --min-time-ms of measured time, or no further round may start because --max-time-ms
-// have passed; where --pace-hz is given the same is then measured at that pace.
+// samples and --min-time-ms of measured time, or --max-runs samples, or no further round may start
+// because --max-time-ms have passed; where --pace-hz is given the same is then measured at that pace.
 std::vector<Reading> measure(std::vector<Configuration>& configurations, const Arguments& arguments,
                              CpuSwitch& cpu_switch, const Journal& journal);
 

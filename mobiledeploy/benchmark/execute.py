@@ -29,7 +29,8 @@ from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.device.lock import device_lock
-from mobiledeploy.device.stabilize import Stabilization, stabilized
+from mobiledeploy.device.stabilization import Stabilization
+from mobiledeploy.device.stabilize import stabilized
 from mobiledeploy.device.state import read_state
 from mobiledeploy.errors import DeviceRunError
 
@@ -199,7 +200,7 @@ class _Execution:
                 number,
                 timeout_s=self.plan.timeout_s,
                 silence_s=self.plan.silence_s,
-                on_sample=lambda: self.progress(step, min(launch.journal.measured(), expected), expected),
+                on_sample=lambda: self.progress(step, min(launch.journal.measured, expected), expected),
                 environment=self.counter.environment(folder) if self.counter else None,
             )
             accuracy = self._judge(order, journal, folder) if number == 0 else None

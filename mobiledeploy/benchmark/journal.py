@@ -59,15 +59,17 @@ class LayerTimes:
 
 @dataclass
 class Journal:
-    """The lines of one launch, read so far. `loaded` is in the order of the command line.
+    """The lines of one launch, read so far.
 
-    `networks` maps a configuration to its layers in the order in which they run: name, type, and the shape, elempack
-    and elembits of each input and output.
+    `loaded` is in the order of the command line; `measured` counts the samples that are no warm-up. `networks` maps
+    a configuration to its layers in the order in which they run: name, type, and the shape, elempack and elembits of
+    each input and output.
     """
 
     begin: Mapping[str, Any] | None = None
     loaded: list[Mapping[str, Any]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    measured: int = 0
     networks: dict[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     layers: list[LayerTimes] = field(default_factory=list)
     readings: list[Mapping[str, Any]] = field(default_factory=list)
@@ -92,10 +94,6 @@ class Journal:
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise JournalError(f"not a line of the benchmark's: {line[:200]!r}") from error
 
-    def measured(self) -> int:
-        """Count the samples of the measured phases."""
-        return sum(sample.phase != "warmup" for sample in self.samples)
-
     def of(self, configuration: int, phase: Phase) -> list[Sample]:
         """Return a configuration's samples of a phase, in order."""
         return [s for s in self.samples if s.configuration == configuration and s.phase == phase]
@@ -116,6 +114,7 @@ class Journal:
         if sample.time_ms < 0 or sample.started_ms < previous:
             raise ClockError(f"the device's clock went back from {previous} to {sample.started_ms} ms")
         self.samples.append(sample)
+        self.measured += sample.phase != "warmup"
 
     def _add_network(self, content: Mapping[str, Any]) -> None:
         _ = [(layer["name"], layer["type"], layer["inputs"], layer["outputs"]) for layer in content["layers"]]

@@ -14,8 +14,8 @@ from mobiledeploy.device import Completed, ConnectionLostError, Device
 from mobiledeploy.device.shell import OutputName
 from mobiledeploy.errors import DeviceError, DeviceRunError, MobileDeployError, TimedOutError
 
-_RECONNECT_S = 10.0  # a phone that was unplugged is back by then, or will not be
-_RECONNECT_EVERY_S = 0.5
+RECONNECT_S = 10.0  # a phone that was unplugged is back by then, or will not be
+RECONNECT_EVERY_S = 0.5
 _TAIL_CHARACTERS = 2000
 
 
@@ -104,14 +104,14 @@ def _recover(device: Device, journal_path: str, partial: PartialRun, number: int
 
 def _reach_again(device: Device) -> None:
     """Connect to a device that may just be coming back, and stop what still runs there."""
-    deadline = time.monotonic() + _RECONNECT_S
+    deadline = time.monotonic() + RECONNECT_S
     while True:
         try:
             device.stop_programs()
         except DeviceError:
             if time.monotonic() >= deadline:
                 raise
-            time.sleep(_RECONNECT_EVERY_S)
+            time.sleep(RECONNECT_EVERY_S)
         else:
             return
 
@@ -123,21 +123,27 @@ def _incomplete(error: JournalError | None) -> DeviceRunError:
 
 
 def named_failure(completed: Completed) -> DeviceRunError | None:
-    """Name what went wrong by the exit code; None where nothing did."""
-    if completed.exit_code == 0:
+    """Name what went wrong by the exit code and the binary's own message; None where nothing did."""
+    code = completed.exit_code
+    if code == 0:
         return None
-    what, hint = _EXITS.get(completed.exit_code, ("", ""))
-    if not what and completed.exit_code > 128:
-        what = f"was ended by signal {completed.exit_code - 128}"
+    unknown = f"was ended by signal {code - 128}" if code > 128 else f"failed with exit code {code}"
+    what, hint = _EXITS.get(code, (unknown, ""))
     tail = completed.stderr.decode("utf-8", "replace").strip()[-_TAIL_CHARACTERS:]
-    return DeviceRunError(
-        f"the benchmark binary {what or f'failed with exit code {completed.exit_code}'}",
-        hint="\n".join(filter(None, [tail or "It said nothing.", hint])),
-    )
+    rest, _, said = tail.rpartition("android_bench: error: ")
+    if said != tail and "\n" not in said:
+        what, tail = f"{what}: {said}", rest.strip()
+    return DeviceRunError(f"the benchmark binary {what}", hint="\n".join(filter(None, [tail, hint])))
 
 
-# Exit codes of a shell's child: 126 and 127 as POSIX has them, 128 + the signal's number.
+# The binary's own codes (android_bench/src/error.h), then those of a shell's child: 126 and 127 as POSIX has
+# them, 128 + the signal's number.
 _EXITS = {
+    2: ("refused its arguments", "Please report it."),
+    3: ("can't use a file", "`mobiledeploy devices --clean` removes what was pushed and makes room."),
+    4: ("has no such layer", "Please report it with the bundle."),
+    5: ("failed in the network", ""),
+    6: ("does not support the device's CPU", ""),
     126: (
         "was refused by the device: it is built for another CPU (wrong ABI), or may not run there",
         "See `mobiledeploy devices` for the device's ABIs.",

@@ -86,7 +86,7 @@ class PartialRun:
     @property
     def samples(self) -> int:
         """How many measured samples the file holds, those of launches that were cut off included."""
-        return sum(launch.journal.measured() for launch in self.launches.values())
+        return sum(launch.journal.measured for launch in self.launches.values())
 
     def _is_recent(self) -> bool:
         try:

@@ -24,16 +24,18 @@ class Method:
     (Kalibera and Jones, "Rigorous benchmarking in reasonable time", 2013, calls for repetition at that level).
     Within a launch all configurations are warmed up, then measured in rounds in random order.
 
-    Each configuration gets, over all launches, at least `min_runs` samples and `min_time_ms` of measured time;
-    `max_time_ms` bounds the measuring of all of them together (0: no bound). Before that, in each launch, it
-    gets `warmup_runs` inferences, and more while it still gets faster, at most `max_warmup_ms` for all.
-    `pace_hz` measures as much again with one inference at each tick of a clock (0: not). `seed` decides orders.
+    Each configuration gets, over all launches, at least `min_runs` samples and `min_time_ms` of measured time, or
+    `max_runs` samples; `max_time_ms` bounds the measuring of all of them together (0: no bound, of either). Before
+    that, in each launch, it gets `warmup_runs` inferences, and more while it still gets faster, at most
+    `max_warmup_ms` for all. `pace_hz` measures as much again with one inference at each tick of a clock (0: not).
+    `seed` decides orders.
     """
 
     launches: int = 8
     warmup_runs: int = 3
     max_warmup_ms: int = 3000
     min_runs: int = 64
+    max_runs: int = 20_000
     min_time_ms: int = 10_000
     max_time_ms: int = 300_000
     pace_hz: int = 0
@@ -52,7 +54,13 @@ class Method:
     def sustained(self, duration_s: float) -> Method:
         """Load without pause for so long, in one process: what a phone keeps up."""
         return replace(
-            self, launches=1, min_runs=1, min_time_ms=round(duration_s * 1000), max_time_ms=0, pace_hz=0
+            self,
+            launches=1,
+            min_runs=1,
+            max_runs=0,
+            min_time_ms=round(duration_s * 1000),
+            max_time_ms=0,
+            pace_hz=0,
         )
 
     def in_one_launch(self) -> Method:
@@ -61,6 +69,7 @@ class Method:
             self,
             launches=1,
             min_runs=math.ceil(self.min_runs / self.launches),
+            max_runs=math.ceil(self.max_runs / self.launches),
             min_time_ms=math.ceil(self.min_time_ms / self.launches),
             max_time_ms=math.ceil(self.max_time_ms / self.launches),
         )
@@ -214,8 +223,9 @@ def command_line(
         argv += ["--warmup", "0", "--min-runs", "0"]
     else:
         argv += ["--warmup", str(method.warmup_runs), "--max-warmup-ms", str(method.max_warmup_ms)]
-        argv += ["--min-runs", str(method.min_runs), "--min-time-ms", str(method.min_time_ms)]
-        argv += ["--max-time-ms", str(method.max_time_ms), "--pace-hz", str(method.pace_hz)]
+        argv += ["--min-runs", str(method.min_runs), "--max-runs", str(method.max_runs)]
+        argv += ["--min-time-ms", str(method.min_time_ms), "--max-time-ms", str(method.max_time_ms)]
+        argv += ["--pace-hz", str(method.pace_hz)]
         argv += ["--seed", str(method.seed)]
         argv += ["--profile", "1"] if profile else []
         for name, path in (watches or {}).items():

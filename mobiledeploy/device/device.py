@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from mobiledeploy.device.facts import FACTS_SCRIPT, DeviceFacts, parse_facts
 from mobiledeploy.device.files import Progress, pull, push
 from mobiledeploy.device.shell import Command, Completed, OnOutput
+from mobiledeploy.device.stabilization import Restored
 from mobiledeploy.device.transport import (
     ConnectionLostError,
     DeadlineError,
@@ -23,9 +24,6 @@ from mobiledeploy.device.transport import (
     deadline_in,
 )
 from mobiledeploy.errors import DeviceError, DeviceRunError, MobileDeployError, TimedOutError, UsageError
-
-if TYPE_CHECKING:
-    from mobiledeploy.device.stabilize import Restored
 
 FOLDER = "/data/local/tmp/mobiledeploy"
 

@@ -47,14 +47,17 @@ def registered(phone: RegisteredPhone) -> Iterator[None]:
 
 
 def registered_phones() -> list[RegisteredPhone]:
-    """Return the phones that are running; entries that a killed one left behind are removed."""
+    """Return the phones that can be reached; entries that a killed one left behind are removed.
+
+    One that refuses connections for a while (see `mobiledeploy.phone.faults.Cut`) is left out and kept.
+    """
     phones = []
     for entry in sorted(_folder().glob("*.json")):
         phone = _read(entry)
-        if phone is not None and _is_running(phone, _pid_in(entry)):
-            phones.append(phone)
-        else:
+        if phone is None or not _lives(_pid_in(entry)):
             entry.unlink(missing_ok=True)
+        elif _listens(phone):
+            phones.append(phone)
     return phones
 
 
@@ -83,15 +86,20 @@ def _pid_in(entry: Path) -> int:
     return pid if isinstance(pid, int) and pid > 0 else 0
 
 
-def _is_running(phone: RegisteredPhone, pid: int) -> bool:
-    """Whether the process lives and something listens on the port: either alone may be another's."""
+def _lives(pid: int) -> bool:
+    """Whether it is a process of this user's: another user's is not the one that wrote into our cache."""
     if pid == 0:
         return False
     try:
         os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _listens(phone: RegisteredPhone) -> bool:
+    try:
         socket.create_connection(("127.0.0.1", phone.port), timeout=_PROBE_S).close()
-    except PermissionError:
-        return False  # another user's process: not the one that wrote into our cache
     except OSError:
         return False
     return True

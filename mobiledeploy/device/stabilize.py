@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device.facts import split_sections
+from mobiledeploy.device.stabilization import Change, Restored, Stabilization
 from mobiledeploy.errors import DeviceError, MobileDeployError, UsageError
 from ncnn_tools.files import write_atomically
 
@@ -49,52 +50,6 @@ echo =boot=; cat /proc/sys/kernel/random/boot_id
 echo =stay_on=; settings get global stay_on_while_plugged_in
 echo =power=; dumpsys power | grep mWakefulness=
 """
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting, what it was (None where a device can't tell) and what was asked of it.
-
-    `outcome` "already" means that nothing had to be done, "unsupported" that the device refused, as `detail` says.
-    """
-
-    setting: str
-    before: str | None
-    value: str
-    outcome: Literal["changed", "already", "unsupported"]
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """What became of a setting afterwards; "left alone" where it was no longer what we had made it."""
-
-    setting: str
-    outcome: Literal["restored", "left alone", "failed"]
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.setting} {self.outcome}: {self.detail}"
-
-
-@dataclass
-class Stabilization:
-    """What was changed on a device, and, once the block has ended, what became of it.
-
-    `pending` says why nothing could be restored yet; the next opening of the device does it then.
-    """
-
-    changes: tuple[Change, ...] = ()
-    restored: tuple[Restored, ...] = ()
-    pending: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Return it for the run's record."""
-        return {
-            "changes": [asdict(change) for change in self.changes],
-            "restored": [asdict(restored) for restored in self.restored],
-            "pending": self.pending,
-        }
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mobiledeploy.benchmark.record import Run
 from mobiledeploy.report.run_table import mode
-from mobiledeploy.statistics import Samples, diagnose
+from mobiledeploy.report.units import milliseconds
+from mobiledeploy.statistics import Samples, diagnose, in_words, sustained_figures
+from mobiledeploy.statistics.samples import chunk_medians
+from mobiledeploy.statistics.sustained import WINDOW_S
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE_POINTS = 60
 
 
 def footnotes(runs: Sequence[Run]) -> list[str]:
-    """Return notes on the device and the method, on what does not count, and warnings from the data."""
-    return list(dict.fromkeys(note for run in runs for note in [*_notes(run), *_warnings(run)]))
+    """Return notes on the device and the method, on what does not count, curves, and warnings from the data."""
+    notes = [note for run in runs for note in [*_notes(run), *_curves(run), *_warnings(run)]]
+    return list(dict.fromkeys(notes))
 
 
 def _notes(run: Run) -> list[str]:
@@ -50,13 +59,33 @@ def _method(run: Run) -> str:
     return f"Time: median of at least {samples} inferences in {started}, wall, {how}."
 
 
+def _curves(run: Run) -> list[str]:
+    """Draw the curve of a sustained run: higher is slower, from no time at all to the slowest."""
+    if mode(run) != "sustained":
+        return []
+    lines = []
+    for entry in run.benchmarks:
+        curve = sustained_figures(Samples.from_entry(entry)).curve
+        medians = chunk_medians(np.array([median for _, median in curve]), _CURVE_POINTS)
+        steps = np.ceil(medians / medians.max() * len(_BLOCKS)).astype(int) - 1
+        drawn = "".join(_BLOCKS[step] for step in steps)
+        seconds = curve[-1][0] - curve[0][0] + WINDOW_S
+        lines.append(
+            f"{entry['model']} {entry['name']} over {seconds:.0f} s: {drawn} "
+            f"({milliseconds(float(medians.min()))} to {milliseconds(float(medians.max()))} ms)"
+        )
+    return lines
+
+
 def _warnings(run: Run) -> list[str]:
-    """Return the warnings of every row; a sustained run is meant to drift and throttle, and has its own figures."""
+    """Return the warnings of all rows; a sustained run is meant to drift and throttle, and has its own figures."""
     if mode(run) == "sustained":
         return []
-    return [
-        f"{entry['model']} {entry['precision']} x{entry['threads']}: {warning}"
-        for entry in run.benchmarks
-        if entry["times_ms"]
-        for warning in diagnose(Samples.from_entry(entry))
-    ]
+    return in_words(
+        [
+            (f"{entry['model']} {entry['name']}", finding)
+            for entry in run.benchmarks
+            if entry["times_ms"]
+            for finding in diagnose(Samples.from_entry(entry))
+        ]
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mobiledeploy.statistics.compare import DEFAULT_MARGIN, Ratio, Verdict, paired_ratio, unpaired_ratio
-from mobiledeploy.statistics.diagnostics import Finding, Kind, diagnose
+from mobiledeploy.statistics.diagnostics import Finding, Kind, diagnose, in_words
 from mobiledeploy.statistics.interval import Interval
 from mobiledeploy.statistics.paced import Paced, paced_figures
 from mobiledeploy.statistics.samples import Samples
@@ -32,6 +32,7 @@ __all__ = [
     "Verdict",
     "cold_figures",
     "diagnose",
+    "in_words",
     "paced_figures",
     "paired_ratio",
     "summarize",

@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from mobiledeploy.statistics.interval import Interval, median_interval, t_margin
+from mobiledeploy.statistics.interval import Interval, launches_needed, median_interval, t_margin
 from mobiledeploy.statistics.samples import Floats, Samples
 
 # Two freshly loaded, identical networks in one process differ by up to so much: less is no property of a network.
@@ -55,13 +55,10 @@ class Ratio:
             return Verdict.FASTER
         return Verdict.INCONCLUSIVE
 
-    def launches_to_settle(self, margin: float = DEFAULT_MARGIN) -> int:
-        """Return about how many launches would make the interval narrower than the margin on both sides.
-
-        The width goes with the square root of the number of launches.
-        """
+    def launches_to_settle(self, margin: float = DEFAULT_MARGIN) -> int | None:
+        """Return how many launches would make the interval narrower than the margin on both sides; None: too many."""
         half = math.log(self.interval.high / self.interval.low) / 2
-        return max(self.launches + 1, math.ceil(self.launches * (half / math.log1p(margin)) ** 2))
+        return launches_needed(half, self.launches, math.log1p(margin))
 
 
 def paired_ratio(a: Samples, b: Samples) -> Ratio:

@@ -6,14 +6,14 @@ A rule has two parts: the effect must be beyond chance (1 %), and large enough t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
 from mobiledeploy.statistics.dip import CRITICAL_99, dip
-from mobiledeploy.statistics.interval import median_effective_size
+from mobiledeploy.statistics.interval import launches_needed, median_effective_size
 from mobiledeploy.statistics.samples import Floats, Samples, chunk_medians
 from mobiledeploy.statistics.summary import summarize
 from mobiledeploy.statistics.trend import change_point, kendall_p, split, theil_sen
@@ -77,6 +77,18 @@ def diagnose(samples: Samples) -> list[Finding]:
     found = [warning for rule in rules if (warning := rule(samples))]
     kinds = {warning.kind for warning in found}
     return [warning for warning in found if warning.kind is not Kind.DRIFT or Kind.THROTTLING not in kinds]
+
+
+def in_words(findings: Sequence[tuple[str, Finding]]) -> list[str]:
+    """Return one line for each kind of finding among named rows: that of its first row, and how many more there are."""
+    kinds: dict[Kind, list[tuple[str, Finding]]] = {}
+    for name, finding in findings:
+        kinds.setdefault(finding.kind, []).append((name, finding))
+    lines = []
+    for (name, finding), *others in kinds.values():
+        more = f" and {len(others)} more row{'s' if len(others) > 1 else ''}" if others else ""
+        lines.append(f"{name}{more}: {finding}")
+    return lines
 
 
 def _throttling(samples: Samples) -> Finding | None:
@@ -240,10 +252,9 @@ def _too_few(samples: Samples) -> Finding | None:
         )
     if summary.half_width <= WIDEST_INTERVAL:
         return None
-    needed = math.ceil(summary.launches * (summary.half_width / WIDEST_INTERVAL) ** 2)
     if summary.launches == 1:
         advice = "Raise --launches, or measure longer with --min-time."
-    elif needed > 10 * summary.launches:
+    elif not (needed := launches_needed(summary.half_width, summary.launches, WIDEST_INTERVAL)):
         advice = "That is more than further launches can mend: find out what disturbs the device first."
     else:
         advice = f"About --launches {needed} would bring it to ±{WIDEST_INTERVAL:.0%}."

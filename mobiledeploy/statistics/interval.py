@@ -11,6 +11,8 @@ from scipy.special import stdtrit
 from mobiledeploy.statistics.samples import Floats
 
 CONFIDENCE = 0.95
+# Beyond that it is better to find out what disturbs the device.
+MOST_LAUNCHES = 50
 # The two-sided 95 % quantile of the normal distribution.
 _Z = 1.959964
 
@@ -26,6 +28,19 @@ class Interval:
 def t_margin(standard_error: float, degrees: float) -> float:
     """Return half the width of a 95 % interval whose standard error has so many degrees of freedom."""
     return float(stdtrit(degrees, 0.5 + CONFIDENCE / 2)) * standard_error
+
+
+def launches_needed(half_width: float, launches: int, wanted: float) -> int | None:
+    """Return how many launches would narrow an interval over `launches` to `wanted` on either side.
+
+    More launches divide the spread by the root of their number, and know it better (Student's t). None where even
+    MOST_LAUNCHES would not do.
+    """
+    spread = half_width * math.sqrt(launches) / t_margin(1.0, launches - 1)
+    for count in range(launches + 1, MOST_LAUNCHES + 1):
+        if t_margin(spread / math.sqrt(count), count - 1) <= wanted:
+            return count
+    return None
 
 
 def effective_size(values: Floats) -> float:

@@ -40,7 +40,7 @@ def test_the_document_has_the_agreed_shape(bench, network, binary):
     assert run["cpu"]["count"] >= 1
     assert run["cpu"]["features"]
     asked = {"warmup": 0, "min_runs": 1, "min_time_ms": 0, "max_time_ms": 0, "seed": 1}
-    assert run["parameters"] == asked | {"warmup_time_ms": 0, "max_warmup_ms": 0, "pace_hz": 0}
+    assert run["parameters"] == asked | {"warmup_time_ms": 0, "max_warmup_ms": 0, "pace_hz": 0, "max_runs": 0}
     assert 0 < run["process_ms"] < 10_000
     assert run["readings"] == []
     assert run["peak_memory_bytes"] > 0
@@ -170,6 +170,8 @@ def test_measuring_goes_on_until_count_and_time_are_reached(bench, network):
     assert sum(times) >= 30 > sum(times[:-1])
     by_count = document(bench(*network.arguments(), "--min-runs", "25"))
     assert len(by_count["configurations"][0]["steady"]["times_ms"]) == 25
+    capped = document(bench(*network.arguments(), "--min-time-ms", "60000", "--max-runs", "30"))
+    assert len(capped["configurations"][0]["steady"]["times_ms"]) == 30
 
 
 def test_the_time_limit_ends_it_sooner(bench, network):
@@ -254,10 +256,8 @@ def test_version_and_layers_are_json(bench, binary):
 def test_help_lists_every_flag_and_exit_code(bench):
     result = bench("--help")
     assert result.returncode == 0
-    flags = (
-        "input output dump warmup warmup-time-ms max-warmup-ms min-runs min-time-ms max-time-ms pace-hz seed"
-    )
-    flags += " watch watch-every-ms stream journal config param bin threads cpus spin-percent"
+    flags = "input output dump warmup warmup-time-ms max-warmup-ms min-runs max-runs min-time-ms max-time-ms pace-hz"
+    flags += " seed watch watch-every-ms stream journal config param bin threads cpus spin-percent"
     for flag in [*flags.split(), "fp16", "int8", "winograd", "sgemm", "packing", "layers", "version"]:
         assert f"--{flag} " in result.stdout
     for code in "023456":

@@ -105,7 +105,7 @@ def tiny_request(workshop: Path, output: Path, **changes):
     return ConvertRequest(**(values | changes))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def request_for(workshop: Path):
     """Make a ConvertRequest for the small network; keyword arguments change it."""
     return lambda output, **changes: tiny_request(workshop, output, **changes)

@@ -29,7 +29,7 @@ def test_a_whole_launch() -> None:
         sample(started_ms=106, round=1), sample(phase="paced", started_ms=110.0, due_ms=109.5), END,
     ]  # fmt: skip
     journal = read_journal(lines)
-    assert journal.measured() == 3
+    assert journal.measured == 3
     assert [s.started_ms for s in journal.of(0, "steady")] == [106]
     assert [s.time_ms for s in journal.of(1, "steady")] == [2.5]
     assert [s.due_ms for s in journal.of(0, "paced")] == [109.5]
@@ -56,7 +56,7 @@ def test_times_of_layers() -> None:
     journal = read_journal([BEGIN, LOADED, NETWORK, layers(), sample(), layers(round=4), END])
     assert [layer["name"] for layer in journal.networks[0]] == ["a", "b"]
     assert [(times.round, times.times_ms) for times in journal.layers] == [(3, [1.5, 0]), (4, [1.5, 0])]
-    assert journal.measured() == 1
+    assert journal.measured == 1
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_times_that_do_not_fit_the_network(line: str) -> None:
 def test_a_launch_that_was_cut_off_has_no_end() -> None:
     journal = read_journal([BEGIN, LOADED, sample()])
     assert journal.end is None
-    assert journal.measured() == 1
+    assert journal.measured == 1
 
 
 @pytest.mark.parametrize(

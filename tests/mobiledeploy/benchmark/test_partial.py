@@ -40,7 +40,7 @@ def test_launches_that_ended_are_taken_over(path: Path) -> None:
     with PartialRun(path, {"a": 1}) as again:
         assert list(again.launches) == [0]
         assert again.launches[0].done == {"accuracy": {"0": 0}}
-        assert again.launches[0].journal.measured() == 1
+        assert again.launches[0].journal.measured == 1
         take_launch(again, 1)
     with PartialRun(path, {"a": 1}) as third:
         assert list(third.launches) == [0, 1]

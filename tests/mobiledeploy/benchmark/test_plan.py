@@ -71,7 +71,14 @@ def test_the_command_line(tiny_bundle) -> None:
     plan = Plan(precisions=("fp32", "int8"), threads=(2,), cores=("f0",))
     configurations = plan.configurations([tiny_bundle])
     method = Method(
-        warmup_runs=1, max_warmup_ms=9, min_runs=2, min_time_ms=3, max_time_ms=4, pace_hz=30, seed=5
+        warmup_runs=1,
+        max_warmup_ms=9,
+        min_runs=2,
+        max_runs=6,
+        min_time_ms=3,
+        max_time_ms=4,
+        pace_hz=30,
+        seed=5,
     )
     argv = command_line(
         files_of(tiny_bundle),
@@ -83,8 +90,19 @@ def test_the_command_line(tiny_bundle) -> None:
     )
     assert argv == [
         *("/d/bench", "--stream", "1", "--journal", "/d/j", "--dump", "/d/run"),
-        *("--warmup", "1", "--max-warmup-ms", "9", "--min-runs", "2", "--min-time-ms", "3"),
-        *("--max-time-ms", "4", "--pace-hz", "30", "--seed", "5", "--watch", "clock=/sys/c"),
+        *("--warmup", "1", "--max-warmup-ms", "9", "--min-runs", "2", "--max-runs", "6"),
+        *(
+            "--min-time-ms",
+            "3",
+            "--max-time-ms",
+            "4",
+            "--pace-hz",
+            "30",
+            "--seed",
+            "5",
+            "--watch",
+            "clock=/sys/c",
+        ),
         *("--config", "c0", "--param", "/d/fp32.param", "--bin", "/d/fp32.bin"),
         *("--input", "picture=/d/picture.npy", "--output", "seg", "--output", "alpha"),
         *("--threads", "2", "--fp16", "0", "--cpus", "f0"),
@@ -100,6 +118,15 @@ def test_nothing_is_timed_without_a_method(tiny_bundle) -> None:
     assert argv[argv.index("--min-runs") + 1] == "0"
     assert "--watch" not in argv
     assert "--dump" not in argv
+
+
+def test_layers_are_timed_where_it_is_asked_for(tiny_bundle) -> None:
+    configurations = Plan(precisions=("fp32",)).configurations([tiny_bundle])
+    plain = command_line(files_of(tiny_bundle), configurations, Method())
+    profiled = command_line(files_of(tiny_bundle), configurations, Method(), profile=True)
+    assert "--profile" not in plain
+    assert profiled[profiled.index("--profile") + 1] == "1"
+    assert "--profile" not in command_line(files_of(tiny_bundle), configurations, None, profile=True)
 
 
 def test_counted_inferences_are_those_of_the_outputs(tiny_bundle) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from mobiledeploy.device import Device, open_device
+from mobiledeploy.device.stabilization import Change, Restored
 from mobiledeploy.device.stabilize import (
     FIXED_PERFORMANCE,
     SCREEN,
     STAY_ON,
-    Change,
-    Restored,
     default_journal_dir,
     restore_pending,
     stabilized,

@@ -244,7 +244,7 @@ def test_the_virtual_phone_says_that_it_is_one(device: Device, phone: VirtualPho
     assert state.simulated
     assert state.battery == Battery(100, 25.0, "full", ("usb",), False)
     assert state.temperatures == (
-        Temperature("cpu-virtual", "cpu", 30.0, "sysfs"),
+        Temperature("cpu-virtual", "cpu", 30.0, "sysfs", 0),
         Temperature("cpu-virtual", "cpu", 30.0, "hal"),
     )
     assert (state.thermal_status, state.screen_on, state.battery_saver) == (0, True, False)

@@ -28,9 +28,16 @@ def test_noise_is_called_noise(make_run, accuracy) -> None:
 
 
 def test_warnings_name_their_row(make_run) -> None:
-    assert "tiny fp32 x1: Only 5 samples. Raise --runs to 64 or more." in footnotes([make_run({})])
+    assert "tiny fp32-1t: Only 5 samples. Raise --runs to 64 or more." in footnotes([make_run({})])
+
+
+def test_rows_that_warn_of_the_same_share_a_line(make_run) -> None:
+    lines = footnotes([make_run({}, {"precision": "fp16"}, {"precision": "int8"})])
+    assert "tiny fp32-1t and 2 more rows: Only 5 samples. Raise --runs to 64 or more." in lines
 
 
 def test_a_sustained_run_is_meant_to_throttle(make_run) -> None:
-    run = make_run({}, parameters={"mode": "sustained"})
-    assert len(footnotes([run])) == 1
+    times = [10.0] * 50 + [20.0] * 50
+    entry = {"times_ms": times, "started_ms": [100.0 * number for number in range(100)]}
+    lines = footnotes([make_run(entry, parameters={"mode": "sustained"})])
+    assert lines[1:] == ["tiny fp32-1t over 10 s: ▄▄▄▄▄█████ (10.0 to 20.0 ms)"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -23,3 +24,17 @@ def labelled(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / f"{name}_alpha.png"
         )
     return folder
+
+
+@pytest.fixture
+def lacking(tiny_bundle):
+    """Make the bundle as it would be without its "mask" or its "training"; "" lacks nothing."""
+
+    def make(what: str):
+        if what == "mask":
+            return dataclasses.replace(tiny_bundle, matte=None)
+        return dataclasses.replace(
+            tiny_bundle, manifest={**tiny_bundle.manifest, "untrained": what == "training"}
+        )
+
+    return make

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from mobiledeploy.errors import CheckFailedError, UsageError
@@ -64,17 +62,17 @@ def test_several_broken_bounds_are_listed(verification) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "bounds", "clip", "message"),
+    ("lacks", "bounds", "clip", "message"),
     [
-        ({"mask": None}, {"min_iou": 0.9}, False, "names no mask"),
-        ({"untrained": True}, {"max_mae": 0.9}, False, "untrained"),
-        ({}, {"max_flicker": 0.1}, False, "frame to frame"),
+        ("mask", {"min_iou": 0.9}, False, "names no mask"),
+        ("training", {"max_mae": 0.9}, False, "untrained"),
+        ("", {"max_flicker": 0.1}, False, "frame to frame"),
     ],
 )
 def test_a_bound_that_cannot_be_judged_is_refused_before_the_work(
-    tiny_bundle, change: dict, bounds: dict, clip: bool, message: str
+    tiny_bundle, lacking, lacks: str, bounds: dict, clip: bool, message: str
 ) -> None:
-    bundle = dataclasses.replace(tiny_bundle, manifest={**tiny_bundle.manifest, **change})
+    bundle = lacking(lacks)
     with pytest.raises(UsageError, match=message):
         check_request(Bounds(**bounds), bundle, clip=clip)
     check_request(Bounds(max_error=1), bundle, clip=clip)
