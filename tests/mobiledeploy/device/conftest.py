@@ -47,6 +47,7 @@ def connected_to_server(
 ) -> Iterator[None]:
     adb = fixture("adb_server")
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb.port))
+    adb("disconnect")  # the server may remember phones of other tests, which are gone
     connected = adb("connect", phone.serial)
     assert connected.stdout.startswith(b"connected to"), connected
     yield
