@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--pace", type=click.IntRange(1, 1000), metavar="HZ", help="Measure again at a camera's rate, such as 30."
 )
 @click.option(
-    "--launches", type=click.IntRange(1), help="Processes that the samples come from.  [default: 5]"
+    "--launches", type=click.IntRange(1), help="Processes that the samples come from.  [default: 8]"
 )
 @click.option("--warmup", type=click.IntRange(0), help="At least so many inferences before.  [default: 3]")
 @click.option("--runs", type=click.IntRange(1), help="At least so many samples.  [default: 64]")
@@ -154,4 +154,5 @@ def _method(quick: bool, thorough: bool, given: dict[str, int | None], min_time_
     changes = {name: value for name, value in given.items() if value is not None}
     if min_time_s is not None:
         changes["min_time_ms"] = round(min_time_s * 1000)
+    changes["max_runs"] = max(base.max_runs, changes.get("min_runs", 0))
     return dataclasses.replace(base, **changes)
