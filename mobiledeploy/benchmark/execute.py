@@ -28,7 +28,6 @@ from mobiledeploy.benchmark.watches import watched_files
 from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import ConnectionLostError, Device
-from mobiledeploy.device.lock import device_lock
 from mobiledeploy.device.stabilization import Stabilization
 from mobiledeploy.device.stabilize import stabilized
 from mobiledeploy.device.state import read_state
@@ -55,8 +54,7 @@ def benchmark(
     """
     tell = progress or (lambda *_: None)
     configurations = plan.configurations(bundles)
-    with device_lock(device.facts.serial):
-        device.sweep()
+    with device.exclusive():
         counter = prepare_counter(device) if plan.count_instructions else None
         layers = [layer for bundle in bundles for v in bundle.variants.values() for layer in v.layers]
         binary = prepare_binary(device, layers, tell)

@@ -60,7 +60,8 @@ def _clean(serial: str | None, form: str) -> None:
 
     with open_device(serial) as device:
         tell_restored(device)
-        freed = device.clean()
+        with device.exclusive():
+            freed = device.clean()
         row = {"serial": device.facts.serial, "freed_bytes": freed}
     click.echo(render(list(row), [row], form))
 

@@ -86,7 +86,7 @@ def _networks(
     if not on_device and serial is None:
         yield lambda precision: HostNetwork(bundle, precision)
         return
-    with phone_or_virtual(serial) as device:
+    with phone_or_virtual(serial) as device, device.exclusive():
         yield lambda precision: DeviceNetwork(bundle, precision, device, progress)
 
 

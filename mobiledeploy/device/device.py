@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from mobiledeploy.device.facts import FACTS_SCRIPT, DeviceFacts, parse_facts
 from mobiledeploy.device.files import Progress, pull, push
+from mobiledeploy.device.lock import device_lock
 from mobiledeploy.device.shell import Command, Completed, OnOutput
 from mobiledeploy.device.stabilization import Restored
 from mobiledeploy.device.transport import (
@@ -165,10 +166,20 @@ class Device:
         )
         self._tidy(["sh", "-c", text])
 
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Have the device alone for the length of the block, and begin by removing what earlier runs left there.
+
+        Raises DeviceError at once where another process has it (see `device_lock`).
+        """
+        with device_lock(self.facts.serial):
+            self.sweep()
+            yield
+
     def sweep(self) -> None:
         """Remove what runs of before have left, and stop them.
 
-        For whoever holds the device's lock: a run that is still there has lost its owner.
+        For whoever has the device alone: a run that is still there has lost its owner.
         """
         left = self.run(["sh", "-c", f"ls -d {FOLDER}/run-*"], timeout_s=_QUICK_S)
         if left.exit_code == 0:

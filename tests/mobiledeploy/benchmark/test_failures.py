@@ -105,7 +105,7 @@ def test_a_cable_that_is_pulled_and_put_back(phone, device, bundle, tmp_path: Pa
         benchmark([bundle], device, PLAN, partial_folder=tmp_path / "p")
     assert caught.value.exit_code in (3, 6)
     assert "samples are kept" in caught.value.hint
-    assert kept_samples(tmp_path / "p") > 100
+    assert kept_samples(tmp_path / "p") > 20
     assert left_on(phone) == []
 
 
@@ -161,7 +161,7 @@ def test_a_daemon_that_restarts_while_files_are_pushed(phone, bundle, tmp_path: 
 def test_a_binary_that_is_killed(phone, device, bundle, tmp_path: Path, signal: str, name: str) -> None:
     with phone.inject(Kill(signal, after=0.7)), pytest.raises(DeviceRunError, match=name) as caught:
         benchmark([bundle], device, PLAN, partial_folder=tmp_path / "p")
-    assert kept_samples(tmp_path / "p") > 100
+    assert kept_samples(tmp_path / "p") > 20
     assert "samples are kept" in caught.value.hint
     assert left_on(phone) == []
 
@@ -169,7 +169,7 @@ def test_a_binary_that_is_killed(phone, device, bundle, tmp_path: Path, signal: 
 def test_a_binary_that_hangs(phone, device, bundle, tmp_path: Path) -> None:
     with phone.inject(Hang(after=0.5)), pytest.raises(TimedOutError, match=r"hung.*1\.5 s") as caught:
         benchmark([bundle], device, PLAN, partial_folder=tmp_path / "p")
-    assert kept_samples(tmp_path / "p") > 100
+    assert kept_samples(tmp_path / "p") > 20
     assert "goes on from there" in caught.value.hint
     assert left_on(phone) == []
 
@@ -177,7 +177,7 @@ def test_a_binary_that_hangs(phone, device, bundle, tmp_path: Path) -> None:
 def test_garbage_in_the_output_is_read_again_from_the_journal(phone, device, bundle, tmp_path: Path) -> None:
     with phone.inject(Corrupt("output", after=5000)):
         run = benchmark([bundle], device, PLAN, partial_folder=tmp_path / "p")
-    assert len(run.benchmarks[0]["times_ms"]) > 100
+    assert len(run.benchmarks[0]["times_ms"]) > 20
     rounds = np.array(run.benchmarks[0]["round"])
     assert (np.diff(rounds)[np.diff(rounds) > 0] == 1).all()  # none is missing
 
@@ -189,7 +189,7 @@ def test_output_that_is_cut_short(phone, device, bundle, tmp_path: Path, end: st
     if end == "exit":
         brief = replace(PLAN, method=replace(METHOD, min_time_ms=1000))  # its silence is no hang
         run = benchmark([bundle], device, brief, partial_folder=tmp_path / "p")
-        assert len(run.benchmarks[0]["times_ms"]) > 100
+        assert len(run.benchmarks[0]["times_ms"]) > 20
     else:
         with pytest.raises(DeviceError) as caught:
             benchmark([bundle], device, PLAN, partial_folder=tmp_path / "p")
@@ -297,7 +297,7 @@ def test_an_interrupt_leaves_nothing_on_the_device(phone, device, bundle, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         benchmark([bundle], device, PLAN, stop, partial_folder=tmp_path / "p")
     assert left_on(phone) == []
-    assert kept_samples(tmp_path / "p") > 100
+    assert kept_samples(tmp_path / "p") > 20
 
 
 def test_a_killed_host_leaves_what_the_next_contact_removes(phone, device, bundle, tmp_path: Path) -> None:
