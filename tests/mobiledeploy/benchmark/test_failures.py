@@ -86,7 +86,14 @@ def kept_samples(folder: Path) -> int:
 
 
 def left_on(phone: VirtualPhone) -> list[str]:
-    """Run folders, and processes of pushed programs, that are still there."""
+    """Run folders, and processes of pushed programs, that are still there; a killed one needs a moment to go."""
+    deadline = time.monotonic() + 3
+    while (left := _left_now(phone)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def _left_now(phone: VirtualPhone) -> list[str]:
     folders = [path.name for path in (phone.root / FOLDER).glob("run-*")]
     programs = []
     for link in Path("/proc").glob("[0-9]*/exe"):
