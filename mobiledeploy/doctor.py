@@ -29,6 +29,8 @@ _NEEDED = (
     "cmake",
     "ninja",
     "unearth",
+    "scipy",
+    "av",
 )
 _FOR_CHECKPOINTS = ("torch", "onnxscript")
 _NDK_VARIABLES = ("ANDROID_NDK", "ANDROID_NDK_HOME", "ANDROID_NDK_ROOT")
