@@ -316,7 +316,9 @@ def test_an_interrupted_build_leaves_no_entry_and_no_lock(tmp_path, monkeypatch,
     root.mkdir()
     (root / source.name).symlink_to(source)
     code = (
-        "import sys; from pathlib import Path; from android_bench import build_binary;"
+        "import signal, sys; from pathlib import Path; from android_bench import build_binary;"
+        # Shells start background jobs with interrupts ignored, and these tests may be one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         f"build_binary({binary.abi!r}, cache_dir=Path(sys.argv[1]), progress=lambda step: print(step, flush=True))"
     )
     process = subprocess.Popen(
