@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,10 @@ from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert import ConvertRequest, convert
 from mobiledeploy.convert.request import PRECISIONS
 from mobiledeploy.device import Device
+from mobiledeploy.progress import Progress
 from models.networks import CLASSES, FOLDER, description, untrained_checkpoint
 from models.synthetic import write_portraits
 from ncnn_tools.files import write_atomically
-
-Progress = Callable[[str, int, int], None]
 
 TRAINED = ("seg_matting",)  # those that ship with a checkpoint
 ALL = tuple(CLASSES)

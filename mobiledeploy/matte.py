@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.errors import UsageError
 
 # none: the output is alpha already; sigmoid: a logit; softmax: one logit a class, of which the last is the subject.
 ACTIVATIONS = ("none", "sigmoid", "softmax")
-
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)

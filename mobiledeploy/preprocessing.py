@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mobiledeploy.arrays import FloatArray, UInt8Array
 from mobiledeploy.errors import UsageError
 from mobiledeploy.toml_file import read_toml
 
@@ -37,9 +38,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 
 _GREY16_TO_GREY8 = 257  # 65535 / 255
 _MAX_EXTENT = 1 << 14  # of the network's input; keeps a wrong size from taking all memory
-
-UInt8Array = np.ndarray[Any, np.dtype[np.uint8]]
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)

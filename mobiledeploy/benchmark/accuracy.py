@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.variants import ncnn_outputs, parity, reference_outputs
 from mobiledeploy.errors import CheckFailedError
 from mobiledeploy.metrics import max_abs
-from mobiledeploy.preprocessing import FloatArray
 from ncnn_tools.runtime import Runtime
 
 # |device - host| that fp32 may have: the same arithmetic by other kernels, in another order.

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,7 @@ from mobiledeploy.device.stabilization import Stabilization
 from mobiledeploy.device.stabilize import stabilized
 from mobiledeploy.device.state import read_state
 from mobiledeploy.errors import DeviceRunError
-
-Progress = Callable[[str, int, int], None]
+from mobiledeploy.progress import Progress
 
 _JOURNAL = "journal.jsonl"
 

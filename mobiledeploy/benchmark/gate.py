@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 from mobiledeploy.device.state import THERMAL_STATUSES, DeviceState, Kind
 from mobiledeploy.errors import CheckFailedError, TimedOutError
-
-Progress = Callable[[str, int, int], None]
+from mobiledeploy.progress import Progress
 
 _KINDS: tuple[Kind, ...] = ("battery", "skin", "cpu", "gpu")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.benchmark.journal import JournalError, read_journal, whole_lines
 from mobiledeploy.benchmark.launch import named_failure
 from mobiledeploy.benchmark.plan import Configuration, RemoteFiles, command_line
 from mobiledeploy.bundle import Tensor
 from mobiledeploy.device import Device
 from mobiledeploy.errors import DeviceRunError
-from mobiledeploy.preprocessing import FloatArray
 
 
 def infer(

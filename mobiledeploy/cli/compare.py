@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mobiledeploy.cli.options import format_option, percentage
+from mobiledeploy.cli.output import print_table
 
 
 @click.command(short_help="Say whether one run, or row, is faster than another.")
@@ -42,15 +43,9 @@ def command(
     from mobiledeploy.compare import Source, compare
     from mobiledeploy.errors import CheckFailedError
     from mobiledeploy.report.comparison_table import comparison_table
-    from mobiledeploy.report.formats import render
 
     found = compare(Source.parse(a), Source.parse(b), margin=margin, ignore_context=ignore_context)
-    columns, rows = comparison_table(found)
-    click.echo(render(columns, rows, form, document=found.to_json()))
-    if form in ("table", "markdown") and found.notes:
-        click.echo("")
-    for note in found.notes:
-        click.echo(note, err=form in ("csv", "json"))
+    print_table(comparison_table(found), form, document=found.to_json(), notes=found.notes)
     if max_regression is None:
         return
     if worse := found.regressions(max_regression):

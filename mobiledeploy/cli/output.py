@@ -10,20 +10,28 @@ import click
 if TYPE_CHECKING:
     from mobiledeploy.benchmark import Run
     from mobiledeploy.device import Device
+    from mobiledeploy.report.formats import Table
 
 
 def print_runs(runs: Sequence[Run], form: str, *, details: bool = False) -> None:
     """Print runs as one table on stdout; what a reader must know beside it follows it, or goes to stderr."""
-    from mobiledeploy.report.formats import render
     from mobiledeploy.report.run_notes import footnotes
     from mobiledeploy.report.run_table import run_table
 
-    columns, rows = run_table(runs, details=details)
     document = [dict(run.document) for run in runs]
-    click.echo(render(columns, rows, form, document=document[0] if len(document) == 1 else document))
-    if form in ("table", "markdown"):
+    whole = document[0] if len(document) == 1 else document
+    print_table(run_table(runs, details=details), form, document=whole, notes=footnotes(runs))
+
+
+def print_table(table: Table, form: str, *, document: object, notes: Sequence[str]) -> None:
+    """Print a table on stdout (as JSON the document), and notes below it, or on stderr where stdout is for programs."""
+    from mobiledeploy.report.formats import render
+
+    columns, rows = table
+    click.echo(render(columns, rows, form, document=document))
+    if form in ("table", "markdown") and notes:
         click.echo("")
-    for note in footnotes(runs):
+    for note in notes:
         click.echo(note, err=form in ("csv", "json"))
 
 

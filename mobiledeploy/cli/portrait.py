@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mobiledeploy.cli.options import serial_option
-from mobiledeploy.cli.progress import Progress, step_progress
+from mobiledeploy.cli.progress import step_progress
 from mobiledeploy.errors import MobileDeployError, UsageError
+from mobiledeploy.progress import Progress
 
 if TYPE_CHECKING:
     from mobiledeploy.bundle import Bundle

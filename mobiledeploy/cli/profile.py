@@ -56,11 +56,10 @@ def command(
     """
     from mobiledeploy.benchmark import Plan
     from mobiledeploy.bundle import open_bundle
-    from mobiledeploy.cli.output import tell_restored
+    from mobiledeploy.cli.output import print_table, tell_restored
     from mobiledeploy.device.cores import core_mask
     from mobiledeploy.phone.fallback import phone_or_virtual
     from mobiledeploy.profile import METHOD, QUICK_METHOD, profile, write_profile, write_trace
-    from mobiledeploy.report.formats import render
     from mobiledeploy.report.profile_table import profile_notes, profile_table
 
     method = QUICK_METHOD if quick else METHOD
@@ -81,9 +80,4 @@ def command(
         if path is not None:
             write(found, path)
             click.echo(f"wrote {path}", err=True)
-    columns, rows = profile_table(found, top)
-    click.echo(render(columns, rows, form, document=dict(found.document)))
-    if form in ("table", "markdown"):
-        click.echo("")
-    for note in profile_notes(found):
-        click.echo(note, err=form in ("csv", "json"))
+    print_table(profile_table(found, top), form, document=dict(found.document), notes=profile_notes(found))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mobiledeploy.cli.options import format_option, precision_option
+from mobiledeploy.cli.output import print_table
 from mobiledeploy.cli.progress import step_progress
 from mobiledeploy.errors import UsageError
 
@@ -55,7 +56,6 @@ def command(
     mobiledeploy verify bundles/net --images portraits/ --min-iou 0.97
     """
     from mobiledeploy.bundle import open_bundle
-    from mobiledeploy.report.formats import render
     from mobiledeploy.report.verify_table import footnotes, verify_table
     from mobiledeploy.verify import (
         Bounds,
@@ -73,10 +73,5 @@ def command(
     pictures = folder_pictures(opened, images) if images else sample_pictures(opened)
     with step_progress() as progress:
         result = verify(opened, pictures, precisions=precision, clip=clip, progress=progress)
-    columns, rows = verify_table(result)
-    click.echo(render(columns, rows, form, document=result.to_json()))
-    if form in ("table", "markdown"):
-        click.echo("")
-    for note in footnotes(result):
-        click.echo(note, err=form in ("csv", "json"))
+    print_table(verify_table(result), form, document=result.to_json(), notes=footnotes(result))
     check_bounds(result, limits)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from mobiledeploy.convert.pipeline import convert
-from mobiledeploy.convert.request import ConvertRequest, Progress
+from mobiledeploy.convert.request import ConvertRequest
+from mobiledeploy.progress import Progress
 
 __all__ = ["ConvertRequest", "Progress", "convert"]

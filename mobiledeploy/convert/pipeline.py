@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import (
     MANIFEST,
     ONNX_FILE,
@@ -25,7 +26,7 @@ from mobiledeploy.bundle import (
 )
 from mobiledeploy.convert.keys import Plan
 from mobiledeploy.convert.reference import Reference, make_reference
-from mobiledeploy.convert.request import ConvertRequest, Progress
+from mobiledeploy.convert.request import ConvertRequest
 from mobiledeploy.convert.samples import input_data
 from mobiledeploy.convert.variants import (
     build_graph,
@@ -38,7 +39,7 @@ from mobiledeploy.convert.variants import (
     write_variant,
 )
 from mobiledeploy.errors import UsageError
-from mobiledeploy.preprocessing import FloatArray
+from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import load_onnx
 from ncnn_tools.files import write_atomically
 from ncnn_tools.runtime import Runtime

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobiledeploy.convert.request import ConvertRequest, Progress
+from mobiledeploy.convert.request import ConvertRequest
 from mobiledeploy.errors import ConversionError
+from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import OnnxFile, load_onnx, save_onnx
 from mobiledeploy.source.simplify import simplify_onnx
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ CALIBRATION_METHODS = ("absmax", "kl")
 Shape = tuple[int, ...]
 
 # Told what is being done, and how far it is: (step, done, total); a total of 0 is not known.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.convert.request import ConvertRequest
 from mobiledeploy.errors import UsageError
-from mobiledeploy.preprocessing import FloatArray, Preprocessing, list_images, read_npy
+from mobiledeploy.preprocessing import Preprocessing, list_images, read_npy
 from mobiledeploy.source.reference import TensorSpec
 
 KEPT = 4  # samples that travel in the bundle: enough to see that a variant is right, small to push

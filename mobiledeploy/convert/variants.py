@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from mobiledeploy.convert.request import Progress
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.convert.samples import InputData
 from mobiledeploy.errors import ConversionError
 from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
-from mobiledeploy.preprocessing import FloatArray
+from mobiledeploy.progress import Progress
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.calibration import collect_histograms, threshold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mobiledeploy.metrics.parity import FloatArray
+from mobiledeploy.arrays import FloatArray
 
 
 def flicker(

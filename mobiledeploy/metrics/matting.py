@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.metrics.mask import MASK_THRESHOLD
-from mobiledeploy.metrics.parity import FloatArray
 
 DoubleArray = np.ndarray[Any, np.dtype[np.float64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+from mobiledeploy.arrays import FloatArray
 
 
 def max_abs(a: FloatArray, b: FloatArray) -> float:

@@ -12,14 +12,16 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from mobiledeploy.benchmark.execute import Progress, prepare_binary
+from mobiledeploy.arrays import FloatArray
+from mobiledeploy.benchmark.execute import prepare_binary
 from mobiledeploy.benchmark.inference import infer
 from mobiledeploy.benchmark.plan import Configuration, RemoteFiles
 from mobiledeploy.bundle import Bundle, Tensor
 from mobiledeploy.device import Device
 from mobiledeploy.errors import CheckFailedError, MobileDeployError, UsageError
-from mobiledeploy.matte import FloatArray, Matte
+from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing
+from mobiledeploy.progress import Progress
 from ncnn_tools.runtime import Runtime
 
 _DEVICE_TIMEOUT_S = 300.0  # for one batch

@@ -18,8 +18,7 @@ from mobiledeploy.portrait.photo import Photo, read_photo, write_photo
 from mobiledeploy.portrait.refine import refine
 from mobiledeploy.portrait.video import transform_video
 from mobiledeploy.preprocessing import list_images
-
-Progress = Callable[[str, int, int], None]
+from mobiledeploy.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+from mobiledeploy.arrays import FloatArray
+
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 # Chosen on photos with known mattes, by the error at their edges and by eye.

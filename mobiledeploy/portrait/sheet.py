@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mobiledeploy.matte import FloatArray
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
 from mobiledeploy.portrait.compose import Background
 from mobiledeploy.portrait.network import Network

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 from mobiledeploy.benchmark import Method, Plan, benchmark
@@ -11,9 +10,8 @@ from mobiledeploy.bundle import Bundle
 from mobiledeploy.device import Device
 from mobiledeploy.errors import DeviceError, UsageError
 from mobiledeploy.profile.record import Profile, make_profile
+from mobiledeploy.progress import Progress
 from ncnn_tools.files import load
-
-Progress = Callable[[str, int, int], None]
 
 # Inferences are counted, not timed: each leaves the times of all layers, and a small network would fill the disk.
 METHOD = Method(launches=4, min_runs=120, min_time_ms=0, max_time_ms=120_000)

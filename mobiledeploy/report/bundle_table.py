@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from mobiledeploy.bundle import Bundle
+from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import megabytes
-
-Table = tuple[list[str], list[dict[str, object]]]
 
 
 def bundle_table(bundle: Bundle) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mobiledeploy.compare import Comparison, CountedComparison, CountedRow, RowComparison
-from mobiledeploy.report.bundle_table import Table
+from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import millions, milliseconds
 from mobiledeploy.statistics import Verdict
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 FORMATS = ("table", "markdown", "csv", "json")
 
 Row = Mapping[str, object]
+# Columns, and one row each.
+Table = tuple[list[str], list[dict[str, object]]]
 
 
 def render(columns: Sequence[str], rows: Sequence[Row], form: str, document: object = None) -> str:

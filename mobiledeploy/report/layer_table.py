@@ -7,7 +7,7 @@ from typing import Any
 
 from mobiledeploy.benchmark.record import Run
 from mobiledeploy.errors import UsageError
-from mobiledeploy.report.bundle_table import Table
+from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import millions
 
 _COLUMNS = ["CPU", "model", "precision", "layer", "type", "instructions (M)", "share (%)"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mobiledeploy.profile.record import Profile
-from mobiledeploy.report.bundle_table import Table
+from mobiledeploy.report.formats import Table
 
 # By how much the sum of the layers may differ from the whole before the reader is warned.
 TOLERANCE = 0.05

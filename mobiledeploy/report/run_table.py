@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mobiledeploy.benchmark.record import Run
-from mobiledeploy.report.bundle_table import Table
+from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import megabytes, millions, milliseconds
 from mobiledeploy.statistics import (
     Samples,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mobiledeploy.report.bundle_table import Table
+from mobiledeploy.report.formats import Table
 from mobiledeploy.verify.figures import REFERENCE, VariantFigures, Verification, mean_figures
 
 _COLUMNS = ("precision", "against", "IoU", "worst IoU", "MAE", "SAD", "MSE", "gradient", "edge", "flicker")

@@ -15,10 +15,10 @@ import onnx
 import torch
 from torch.utils import _pytree as pytree
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.errors import ConversionError, UsageError
 from mobiledeploy.source.onnx_file import save_onnx
 from mobiledeploy.source.reference import (
-    FloatArray,
     TensorSpec,
     open_session,
     random_inputs,

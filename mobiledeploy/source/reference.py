@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.errors import ConversionError, UsageError
 
 # Only fatal messages: onnxruntime writes warnings to standard error by itself.
@@ -18,8 +18,6 @@ _SEVERITY_FATAL = 4
 
 # 256 MiB in float32, a picture of 4700x4700: a mistyped shape, or a file's, must not take all memory.
 MAX_ELEMENTS = 1 << 26
-
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.variants import ncnn_outputs
 from mobiledeploy.errors import CheckFailedError
-from mobiledeploy.preprocessing import FloatArray
+from mobiledeploy.progress import Progress
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
 from mobiledeploy.verify.figures import (
@@ -24,7 +25,6 @@ from mobiledeploy.verify.figures import (
 from mobiledeploy.verify.pictures import Picture, Pictures
 from ncnn_tools.runtime import Runtime
 
-Progress = Callable[[str, int, int], None]
 Outputs = Mapping[str, FloatArray]
 
 _TRUTH = "truth"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import MANIFEST, Bundle, file_hash
 from mobiledeploy.metrics.clip import flicker
 from mobiledeploy.metrics.mask import mask_iou
@@ -18,7 +19,7 @@ from mobiledeploy.metrics.matting import (
     squared_error,
     sum_error,
 )
-from mobiledeploy.metrics.parity import FloatArray, max_abs, mean_abs
+from mobiledeploy.metrics.parity import max_abs, mean_abs
 
 SCHEMA = 1
 REFERENCE = "onnx"  # the name of onnxruntime's row among the variants

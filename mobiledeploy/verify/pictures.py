@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.samples import InputData
 from mobiledeploy.errors import UsageError
-from mobiledeploy.preprocessing import INTERPOLATIONS, FloatArray, list_images, read_image
+from mobiledeploy.preprocessing import INTERPOLATIONS, list_images, read_image
 from mobiledeploy.source.reference import TensorSpec
 
 
