@@ -10,17 +10,7 @@ import pytest
 QUICK = ("--runs", "5", "--min-time", "0", "--warmup", "1")
 
 
-@pytest.fixture
-def phone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """A virtual phone as the chosen device, whatever is connected to this computer."""
-    from mobiledeploy.phone import VirtualPhone
-
-    with VirtualPhone(tmp_path / "phone") as phone:
-        monkeypatch.setenv("ANDROID_SERIAL", phone.serial)
-        yield phone
-
-
-def test_benchmark_then_report(command, tiny_bundle, phone, tmp_path: Path) -> None:
+def test_benchmark_then_report(command, tiny_bundle, chosen_phone, tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     outcome = command("benchmark", tiny_bundle.path, *QUICK, "-o", file, "--format", "json")
     assert outcome.code == 0, outcome.err
@@ -53,7 +43,7 @@ def test_bad_requests(command, arguments: list[str], code: int, message: str) ->
     assert message in outcome.err
 
 
-def test_bad_options(command, tiny_bundle, phone) -> None:
+def test_bad_options(command, tiny_bundle, chosen_phone) -> None:
     for option in (["--threads", "0"], ["--threads", "two"], ["--precision", "mixed"], ["--runs", "0"]):
         assert command("benchmark", tiny_bundle.path, *option).code == 2
 
@@ -71,7 +61,7 @@ def test_a_device_or_a_cpu_to_emulate(command, tiny_bundle) -> None:
     assert "choose one" in outcome.err
 
 
-def test_instructions_are_counted_on_no_native_phone(command, tiny_bundle, phone) -> None:
+def test_instructions_are_counted_on_no_native_phone(command, tiny_bundle, chosen_phone) -> None:
     outcome = command("benchmark", tiny_bundle.path, "--count-instructions")
     assert outcome.code == 3
     assert "--cpu cortex-a53" in outcome.err

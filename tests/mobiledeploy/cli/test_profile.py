@@ -5,20 +5,8 @@ import io
 import json
 from pathlib import Path
 
-import pytest
 
-
-@pytest.fixture
-def phone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """A virtual phone as the chosen device, whatever is connected to this computer."""
-    from mobiledeploy.phone import VirtualPhone
-
-    with VirtualPhone(tmp_path / "phone") as phone:
-        monkeypatch.setenv("ANDROID_SERIAL", phone.serial)
-        yield phone
-
-
-def test_profile_prints_and_writes(command, tiny_bundle, phone, tmp_path: Path) -> None:
+def test_profile_prints_and_writes(command, tiny_bundle, chosen_phone, tmp_path: Path) -> None:
     files = ["-o", tmp_path / "profile.json", "--trace", tmp_path / "trace.json"]
     outcome = command(
         "profile", tiny_bundle.path, "--quick", "--runs", "5", "--top", "2", *files, "--format", "csv"
@@ -34,7 +22,7 @@ def test_profile_prints_and_writes(command, tiny_bundle, phone, tmp_path: Path) 
     assert {layer["name"] for layer in document["layers"]} <= names
 
 
-def test_bad_requests(command, tiny_bundle, phone) -> None:
+def test_bad_requests(command, tiny_bundle, chosen_phone) -> None:
     assert command("profile", "nowhere").code == 2
     for option in (["--threads", "0"], ["--top", "0"], ["--precision", "fp8"], ["--cores", "gpu"]):
         outcome = command("profile", tiny_bundle.path, *option)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from adb_shell.auth.keygen import keygen
 
+from mobiledeploy.device import Device, open_device
 from mobiledeploy.phone import VirtualPhone
 
 RunAdb = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -34,3 +35,15 @@ def temporary_home(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     keygen(str(folder / "adbkey"))
     return folder.parent
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cache of the test's own: what is staged leaves its notes and locks there."""
+    monkeypatch.setenv("MOBILEDEPLOY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def device(phone: VirtualPhone) -> Iterator[Device]:
+    with open_device(phone.serial) as device:
+        yield device

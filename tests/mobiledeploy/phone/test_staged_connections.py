@@ -23,9 +23,7 @@ CNXN = AdbMessage(b"CNXN", 0x01000000, 1 << 20, b"host::test\0")
 AUTH_BYTES = 24 + 20  # what the phone answers first: a header and a token
 
 
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MOBILEDEPLOY_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def greeted(phone: VirtualPhone) -> socket.socket:

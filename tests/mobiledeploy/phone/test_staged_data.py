@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mobiledeploy.device import ConnectionLostError, Device, open_device
+from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.device.device import FOLDER
 from mobiledeploy.errors import DeviceError, DeviceRunError
 from mobiledeploy.phone import Corrupt, Full, Truncate, VirtualPhone
@@ -17,15 +16,7 @@ from mobiledeploy.phone.spoil import NOISE
 OUTPUT = b"0123456789\n"
 
 
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MOBILEDEPLOY_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def device(phone: VirtualPhone) -> Iterator[Device]:
-    with open_device(phone.serial) as device:
-        yield device
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

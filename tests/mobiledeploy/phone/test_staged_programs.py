@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,15 +17,7 @@ from mobiledeploy.phone import Busy, Fault, Hang, Kill, Throttle, VirtualPhone
 Start = Callable[[str], str]
 
 
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MOBILEDEPLOY_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def device(phone: VirtualPhone) -> Iterator[Device]:
-    with open_device(phone.serial) as device:
-        yield device
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
