@@ -153,7 +153,8 @@ class Graph:
     """Layers in an order that ncnn can run, and what is known of their blobs.
 
     `outputs` are the blobs that a caller may ask for. `origins` maps a blob to the ONNX tensor that it equals,
-    so that any intermediate can be compared; `shapes` maps a blob to its ONNX shape (batch included).
+    so that any intermediate can be compared; `shapes` maps a blob to its shape in ncnn (one to four axes, channels
+    first, no batch), as far as it is known.
     """
 
     layers: list[Layer] = field(default_factory=list)
@@ -204,9 +205,10 @@ class Graph:
             layer.outputs = [new if blob == old else blob for blob in layer.outputs]
 
     def inherit(self, blob: str, source: str) -> None:
-        """Note that a blob equals another one: it comes from the same ONNX tensor."""
-        if source in self.origins:
-            self.origins[blob], self.shapes[blob] = self.origins[source], self.shapes[source]
+        """Note that a blob equals another one: it has its shape and comes from the same ONNX tensor."""
+        for known in (self.origins, self.shapes):
+            if source in known:
+                known[blob] = known[source]  # type: ignore[index, assignment]
 
     def forget_missing_blobs(self) -> None:
         """Drop what is known of blobs that passes have removed."""

@@ -128,7 +128,7 @@ class Builder:
         blob = _unique(tensor, self._blobs)
         self._blob_of[tensor] = blob
         self.graph.origins[blob] = tensor
-        self.graph.shapes[blob] = self.shape(tensor)
+        self.graph.shapes[blob] = self.shape(tensor)[1:]
         return blob
 
 

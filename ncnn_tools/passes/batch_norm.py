@@ -52,7 +52,7 @@ def _foldable(graph: Graph, layer: Layer) -> bool:
     if "input_scale" in layer.weights:
         return False  # int8
     # Of a matrix InnerProduct gives one row for each of its rows: BatchNorm's channels are rows, not outputs.
-    return layer.type != "InnerProduct" or len(graph.shapes.get(layer.outputs[0], ())) == 2
+    return layer.type != "InnerProduct" or len(graph.shapes.get(layer.outputs[0], ())) == 1
 
 
 def _fold(linear: Layer, factor: Float64, offset: Float64) -> None:

@@ -48,6 +48,6 @@ def _shuffle_group(graph: Graph, chain: list[Layer]) -> int | None:
     )
     if before is None or split is None or before != after or permute.get("order_type") != _SWAP_OUTER_AXES:
         return None
-    if len(before) != 4 or len(split) != 5 or split[1] * split[2] != before[1] or split[3:] != before[2:]:
+    if len(before) != 3 or len(split) != 4 or split[0] * split[1] != before[0] or split[2:] != before[1:]:
         return None
-    return split[1]
+    return split[0]

@@ -169,7 +169,7 @@ def test_multiply_adds_of_the_convolutions(converted: Callable[[str], Converted]
     graph = converted(name).graph
 
     def sizes(blobs: list[str]) -> list[BlobSize]:
-        return [BlobSize(graph.shapes[blob][1:]) for blob in blobs]
+        return [BlobSize(graph.shapes[blob]) for blob in blobs]
 
     macs = sum(
         layer_cost(layer, sizes(layer.inputs), sizes(layer.outputs)).macs

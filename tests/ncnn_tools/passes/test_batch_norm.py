@@ -49,8 +49,8 @@ def batch_norm(source: str = "a", target: str = "y", channels: int = OUTPUTS, ep
 
 def graph_of(make_graph: Make, *layers: Layer, outputs: tuple[str, ...] = ("y",)) -> Graph:
     graph = make_graph((6, 5, 5), layers, outputs)
-    rank = 2 if layers[0].type == "InnerProduct" else 4
-    graph.shapes["a"] = (1, OUTPUTS, 5, 5)[:rank]
+    rank = 1 if layers[0].type == "InnerProduct" else 3
+    graph.shapes["a"] = (OUTPUTS, 5, 5)[:rank]
     return graph
 
 
@@ -129,7 +129,7 @@ def test_a_matrix_times_a_matrix_is_left_alone(make_graph: Make, apply_pass: App
         new_layer("InnerProduct", "linear", ["x"], ["a"], num_output=OUTPUTS, weight_data_size=OUTPUTS * 5)
     )
     graph = make_graph((rows, 5), [product, batch_norm(channels=rows)], ["y"])
-    graph.shapes["a"] = (1, rows, OUTPUTS)
+    graph.shapes["a"] = (rows, OUTPUTS)
     apply_pass(fold_batch_norms, graph, 0)
 
 

@@ -25,11 +25,11 @@ def shuffle(make_graph: Make, groups: int, channels: int, order: int = 6, height
         new_layer("Reshape", "r2", ["b"], ["y"], w=5, h=height, c=channels),
     ]
     graph = make_graph((channels, height, 5), layers, ["y"])
-    whole = (1, channels, height, 5)
+    whole = (channels, height, 5)
     graph.shapes = {
         "x": whole,
-        "a": (1, groups, each, height, 5),
-        "b": (1, each, groups, height, 5),
+        "a": (groups, each, height, 5),
+        "b": (each, groups, height, 5),
         "y": whole,
     }
     return graph
@@ -63,7 +63,7 @@ def test_other_orders_are_left_alone(make_graph: Make, apply_pass: Apply) -> Non
 def test_other_shapes_are_left_alone(make_graph: Make, apply_pass: Apply) -> None:
     graph = shuffle(make_graph, 2, 8)
     graph.layers[-1] = new_layer("Reshape", "r2", ["b"], ["y"], w=20, h=8)
-    graph.shapes["y"] = (1, 8, 20)
+    graph.shapes["y"] = (8, 20)
     apply_pass(fuse_channel_shuffles, graph, 0)
 
 
@@ -71,7 +71,7 @@ def test_height_in_the_swap_is_left_alone(make_graph: Make, apply_pass: Apply) -
     """(8, 4, 5) seen as (4, 2, 4, 5) is a shuffle of channels, seen as (8, 2, 2, 5) it is not."""
     graph = shuffle(make_graph, 4, 8)
     graph.layers[1] = new_layer("Reshape", "r1", ["x"], ["a"], w=5, h=2, d=2, c=8)
-    graph.shapes |= {"a": (1, 8, 2, 2, 5), "b": (1, 2, 8, 2, 5)}
+    graph.shapes |= {"a": (8, 2, 2, 5), "b": (2, 8, 2, 5)}
     apply_pass(fuse_channel_shuffles, graph, 0)
 
 
