@@ -208,7 +208,7 @@ class Graph:
         """Note that a blob equals another one: it has its shape and comes from the same ONNX tensor."""
         for known in (self.origins, self.shapes):
             if source in known:
-                known[blob] = known[source]  # type: ignore[index, assignment]
+                known[blob] = known[source]  # type: ignore[assignment]
 
     def forget_missing_blobs(self) -> None:
         """Drop what is known of blobs that passes have removed."""
