@@ -1,11 +1,17 @@
-"""Activations, BatchNormalization, Softmax and the operators of one input that ncnn computes point by point."""
+"""Activations, Softmax and the operators of one input that ncnn computes point by point."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
+import numpy as np
+from onnx import TensorProto
+
+from ncnn_tools.graph import Layer
 from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
-from ncnn_tools.onnx2ncnn.source import Node
+from ncnn_tools.onnx2ncnn.source import Array, Node
+from ncnn_tools.onnx2ncnn.view import Shape, ncnn_axis
+from ncnn_tools.schema import ParamValue
 
 # ncnn's UnaryOp (src/layer/unaryop.h).
 _UNARY = {
@@ -18,8 +24,19 @@ _UNARY = {
     "Log": 8,
     "Sin": 9,
     "Cos": 10,
+    "Tan": 11,
+    "Asin": 12,
+    "Acos": 13,
+    "Atan": 14,
     "Reciprocal": 15,
     "Tanh": 16,
+    "Round": 18,
+    "Sign": 20,
+    "Sinh": 22,
+    "Asinh": 23,
+    "Cosh": 24,
+    "Acosh": 25,
+    "Atanh": 26,
 }
 
 UNARY_OPERATORS = tuple(_UNARY)
@@ -31,18 +48,64 @@ _SMALLEST_SLOPE = 1e-6  # of HardSigmoid: 1/alpha and beta/alpha should be far f
 
 def convert_unary(node: Node, build: Builder) -> None:
     """Abs, Neg, Floor, … → UnaryOp."""
-    build.add("UnaryOp", node, [_only_input(node, build)], op_type=_UNARY[node.operator])
+    _pointwise("UnaryOp", node, build, op_type=_UNARY[node.operator])
 
 
 def convert_relu(node: Node, build: Builder) -> None:
     """Relu and LeakyRelu → ReLU."""
     slope = float(node.attribute("alpha", 0.01)) if node.operator == "LeakyRelu" else 0.0
-    build.add("ReLU", node, [_only_input(node, build)], slope=slope)
+    _pointwise("ReLU", node, build, slope=slope)
 
 
-def convert_sigmoid(node: Node, build: Builder) -> None:
-    """Sigmoid → Sigmoid."""
-    build.add("Sigmoid", node, [_only_input(node, build)])
+def convert_plain(node: Node, build: Builder) -> None:
+    """Erf, Mish, Sigmoid, Softplus → the layer of that name."""
+    _pointwise(node.operator, node, build)
+
+
+def convert_elu(node: Node, build: Builder) -> None:
+    """Elu, Celu → ELU, CELU."""
+    _pointwise(node.operator.upper(), node, build, alpha=float(node.attribute("alpha", 1.0)))
+
+
+def convert_selu(node: Node, build: Builder) -> None:
+    """Selu → SELU: gamma · (x, or alpha · (exp(x) - 1) below 0)."""
+    # The defaults are those of the ONNX operator specification.
+    alpha, gamma = (
+        node.attribute("alpha", 1.67326319217681884765625),
+        node.attribute("gamma", 1.05070102214813),
+    )
+    _pointwise("SELU", node, build, alpha=float(alpha), gamma=float(gamma))
+
+
+def convert_gelu(node: Node, build: Builder) -> None:
+    """Gelu → GELU."""
+    approximate = node.attribute("approximate", "none")
+    if approximate not in ("none", "tanh"):
+        raise node.unsupported(f"there is no approximation {approximate!r}", "approximate")
+    _pointwise("GELU", node, build, fast_gelu=int(approximate == "tanh"))
+
+
+def convert_swish(node: Node, build: Builder) -> None:
+    """Swish with an alpha of 1 → Swish."""
+    if node.attribute("alpha", 1.0) != 1.0:
+        raise node.unsupported("ncnn's Swish is x · sigmoid(x): it should be 1", "alpha")
+    _pointwise("Swish", node, build)
+
+
+def convert_softsign(node: Node, build: Builder) -> None:
+    """Softsign → x / (1 + |x|)."""
+    blob = build.blob_in_order(node, node.inputs[0])
+    shape = build.graph.shapes[blob]
+    size = build.add_hidden("UnaryOp", node, [blob], shape, op_type=_UNARY["Abs"])
+    above = build.add_hidden("BinaryOp", node, [size], shape, op_type=0, with_scalar=1, b=1.0)
+    build.add("BinaryOp", node, [blob, above], shapes=[shape], op_type=3)
+
+
+def convert_log_softmax(node: Node, build: Builder) -> None:
+    """LogSoftmax → Softmax and a logarithm: exact while no share is below float32's smallest."""
+    blob, axis, shape = _softmax_axis(node, build)
+    shares = build.add_hidden("Softmax", node, [blob], shape, axis=axis, fixbug0=1)
+    build.add("UnaryOp", node, [shares], shapes=[shape], op_type=_UNARY["Log"])
 
 
 def convert_hard_sigmoid(node: Node, build: Builder) -> None:
@@ -52,19 +115,19 @@ def convert_hard_sigmoid(node: Node, build: Builder) -> None:
         raise node.unsupported(
             "ncnn divides by it to find where the slope ends: it should be positive", "alpha"
         )
-    build.add("HardSigmoid", node, [_only_input(node, build)], alpha=alpha, beta=beta)
+    _pointwise("HardSigmoid", node, build, alpha=alpha, beta=beta)
 
 
 def convert_hard_swish(node: Node, build: Builder) -> None:
     """HardSwish → HardSwish: x · max(0, min(1, x/6 + 1/2)) (ONNX operator specification)."""
-    build.add("HardSwish", node, [_only_input(node, build)], alpha=1 / 6, beta=0.5)
+    _pointwise("HardSwish", node, build, alpha=1 / 6, beta=0.5)
 
 
 def convert_clip(node: Node, build: Builder) -> None:
     """Clip with constant bounds (inputs from opset 11 on, attributes before) → Clip."""
     low = _bound(node, build, 1, "min", -FLOAT_MAX)
     high = _bound(node, build, 2, "max", FLOAT_MAX)
-    build.add("Clip", node, [build.blob(node, node.inputs[0])], min=low, max=high)
+    _pointwise("Clip", node, build, min=low, max=high)
 
 
 def _bound(node: Node, build: Builder, index: int, name: str, default: float) -> float:
@@ -77,62 +140,82 @@ def _bound(node: Node, build: Builder, index: int, name: str, default: float) ->
 
 
 def convert_prelu(node: Node, build: Builder) -> None:
-    """PRelu with one slope or one a channel → PReLU."""
+    """PRelu with one slope or one a channel → PReLU; with any other → max(x, 0) + slope · min(x, 0)."""
     slope = build.constant(node.inputs[1])
     if slope is None:
         raise node.unsupported("its slope should be constant")
-    shape = build.ncnn_shape(node, node.inputs[0])
-    full = slope.reshape((1,) * (len(shape) + 1 - slope.ndim) + slope.shape)
-    if slope.size != 1 and full.shape != (1, shape[0], *(1 for _ in shape[1:])):
-        raise node.unsupported(f"slope of shape {slope.shape} is neither one value nor one a channel")
-    layer = build.add("PReLU", node, [build.blob(node, node.inputs[0])], num_slope=int(slope.size))
+    tensor = node.inputs[0]
+    shape = build.shape(tensor)
+    full = slope.reshape((1,) * (len(shape) - slope.ndim) + slope.shape)
+    held = build.ncnn_shape(node, tensor)
+    if slope.size == 1:
+        layer = _pointwise("PReLU", node, build, num_slope=1)
+    elif ncnn_axis(shape, 1) == 0 and full.size == slope.shape[-min(slope.ndim, len(shape) - 1)]:
+        layer = build.add("PReLU", node, [build.blob(node, tensor)], num_slope=int(slope.size))
+    else:
+        _prelu_of_any_shape(node, build, full, held)
+        return
     layer.set_weight("slope", as_floats(slope))
 
 
-def convert_batch_normalization(node: Node, build: Builder) -> None:
-    """BatchNormalization with its statistics as constants → BatchNorm."""
-    if node.attribute("training_mode", 0):
-        raise node.unsupported("export the network in eval mode", "training_mode")
-    values = [build.constant(tensor) for tensor in node.inputs[1:5]]
-    node.attribute("momentum")  # has no effect on inference
-    if node.attribute("spatial", 1) != 1:
-        raise node.unsupported("statistics for each position can't be converted", "spatial")
-    eps = float(node.attribute("epsilon", 1e-5))
-    layer = build.add(
-        "BatchNorm",
-        node,
-        [build.blob(node, node.inputs[0])],
-        channels=build.shape(node.inputs[0])[1],
-        eps=eps,
-    )
-    for name, value in zip(("slope", "bias", "mean", "var"), values, strict=True):
-        if value is None:
-            raise node.unsupported("its statistics should be constants")
-        layer.set_weight(name, as_floats(value))
-    layer.weights = {spec.name: layer.weights[spec.name] for spec in layer.weight_specs()}
+def _prelu_of_any_shape(node: Node, build: Builder, slope: Array, held: Shape) -> None:
+    shape = build.shape(node.inputs[0])
+    if ncnn_axis(shape, len(shape) - len(held)) != 0:
+        raise node.unsupported(f"slope of shape {slope.shape} for shape {shape} can't be converted")
+    blob = build.blob(node, node.inputs[0])
+    slopes = build.memory(node, slope, node.inputs[1], slope.shape[len(shape) - len(held) :])
+    zero = {"with_scalar": 1, "b": 0.0}
+    above = build.add_hidden("BinaryOp", node, [blob], held, op_type=4, **zero)
+    below = build.add_hidden("BinaryOp", node, [blob], held, op_type=5, **zero)
+    scaled = build.add_hidden("BinaryOp", node, [below, slopes], held, op_type=2)
+    build.add("BinaryOp", node, [above, scaled], shapes=[held], op_type=0)
 
 
 def convert_softmax(node: Node, build: Builder) -> None:
     """Softmax over one axis → Softmax."""
+    blob, axis, shape = _softmax_axis(node, build)
+    build.add("Softmax", node, [blob], shapes=[shape], axis=axis, fixbug0=1)
+
+
+def _softmax_axis(node: Node, build: Builder) -> tuple[str, int, Shape]:
     tensor = node.inputs[0]
-    shape = build.ncnn_shape(node, tensor)
-    axis = build.axis(node, tensor, node.attribute("axis", -1 if node.opset >= 13 else 1))
-    # Before opset 13 Softmax ran over all axes from `axis` on, flattened.
+    shape = build.shape(tensor)
+    axis = build.positive_axis(node, tensor, node.attribute("axis", -1 if node.opset >= 13 else 1))
     if node.opset < 13 and any(size != 1 for size in shape[axis + 1 :]):
-        raise node.unsupported("over several axes at once; export with opset 13 or later", "axis")
-    build.add("Softmax", node, [build.blob(node, tensor)], axis=axis, fixbug0=1)
+        # Before opset 13 Softmax ran over all axes from `axis` on, flattened.
+        rows = (math.prod(shape[:axis]), math.prod(shape[axis:]))
+        return build.blob(node, tensor, rows), 1, rows
+    return build.blob_around(node, tensor, axis)
+
+
+def convert_dropout(node: Node, build: Builder) -> None:
+    """Dropout at inference gives what it takes: a view."""
+    for name in ("ratio", "seed", "is_test"):
+        node.attribute(name)  # has no effect on inference
+    if len(node.outputs) > 1 and node.outputs[1]:
+        raise node.unsupported("its mask can't be converted")
+    if node.has_input(2) and np.any(build.constant(node.inputs[2])):
+        raise node.unsupported("export the network in eval mode", "training_mode")
+    build.see(node.outputs[0], build.view(node, node.inputs[0]))
 
 
 def convert_identity(node: Node, build: Builder) -> None:
-    """Identity, and Dropout at inference → Noop, which a pass removes."""
-    if node.operator == "Dropout":
-        for name in ("ratio", "seed", "is_test"):
-            node.attribute(name)  # has no effect on inference
-        if len(node.outputs) > 1 and node.outputs[1]:
-            raise node.unsupported("its mask can't be converted")
-        node.outputs = node.outputs[:1]
-    build.add("Noop", node, [build.blob(node, node.inputs[0])])
+    """Identity → a view."""
+    build.see(node.outputs[0], build.view(node, node.inputs[0]))
 
 
-def _only_input(node: Node, build: Builder) -> str:
-    return build.blob(node, node.inputs[0])
+def convert_cast(node: Node, build: Builder) -> None:
+    """Cast to a float type → a view: ncnn computes in float32, whatever the model says."""
+    like = node.operator == "CastLike"
+    kind = build.source.element_type(node.inputs[1]) if like else int(node.attribute("to"))
+    for name in ("saturate", "round_mode"):
+        node.attribute(name)  # concern 8-bit floats
+    if kind not in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        raise node.unsupported("only casts to float32 and float64 change no values", "to")
+    build.see(node.outputs[0], build.view(node, node.inputs[0]))
+
+
+def _pointwise(kind: str, node: Node, build: Builder, **params: ParamValue) -> Layer:
+    """Add a layer that treats each value alike, so that the shape of the blob does not matter."""
+    blob = build.blob_in_order(node, node.inputs[0])
+    return build.add(kind, node, [blob], shapes=[build.graph.shapes[blob]], **params)

@@ -1,4 +1,4 @@
-"""Add, Mul and their like: BinaryOp with a scalar, with a constant, or of two activations."""
+"""Add, Mul and their like: BinaryOp with a scalar, with a constant, or of two activations; Sum, Mean, Where."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ncnn_tools.onnx2ncnn.broadcasting import broadcast, scalar
 from ncnn_tools.onnx2ncnn.builder import Builder
-from ncnn_tools.onnx2ncnn.source import Array, Node
+from ncnn_tools.onnx2ncnn.source import Node
+from ncnn_tools.onnx2ncnn.view import Shape
 
 
 class _Operation(NamedTuple):
@@ -16,41 +18,67 @@ class _Operation(NamedTuple):
 
 
 # ncnn's BinaryOp (src/layer/binaryop.h).
+_ADD, _SUB, _MUL, _DIV, _MAX, _MIN = range(6)
 _OPERATIONS = {
-    "Add": _Operation(0, 0),
-    "Sub": _Operation(1, 7),
-    "Mul": _Operation(2, 2),
-    "Div": _Operation(3, 8),
-    "Max": _Operation(4, 4),
-    "Min": _Operation(5, 5),
+    "Add": _Operation(_ADD, _ADD),
+    "Sub": _Operation(_SUB, 7),
+    "Mul": _Operation(_MUL, _MUL),
+    "Div": _Operation(_DIV, 8),
+    "Max": _Operation(_MAX, _MAX),
+    "Min": _Operation(_MIN, _MIN),
 }
+_SUMS = {"Sum": _ADD, "Mean": _ADD, "Max": _MAX, "Min": _MIN}
 
-BINARY_OPERATORS = tuple(_OPERATIONS)
+BINARY_OPERATORS = ("Add", "Sub", "Mul", "Div")
+VARIADIC_OPERATORS = tuple(_SUMS)
 
 _POWER_OF_SCALAR = 9  # BinaryOp: scalar to the power of x
 # Exponents that ncnn's UnaryOp computes for any base, and the operation (src/layer/unaryop.h).
 _POWERS = {2.0: 4, 0.5: 5, -0.5: 6, -1.0: 15}
-_SQUARE = _POWERS[2.0]
+_SQUARE, _ABS = _POWERS[2.0], 0
 
 
 def convert_binary(node: Node, build: Builder) -> None:
-    """Add, Sub, Mul, Div, and Max and Min of two → BinaryOp.
-
-    ONNX aligns shapes of different rank at their last axis, ncnn mostly at the first: the shorter operand is
-    given the other's rank here, so that only axes of size 1 broadcast.
-    """
-    if len(node.inputs) != 2:
-        raise node.unsupported(f"has {len(node.inputs)} inputs; only two can be converted")
+    """Add, Sub, Mul, Div, and Max and Min of two → BinaryOp."""
+    for name in ("axis", "broadcast"):
+        if node.attribute(name):
+            raise node.unsupported("broadcasting as before opset 7 can't be converted", name)
+    if not all(build.is_float(tensor) for tensor in node.inputs):
+        raise node.unsupported("only floats can be computed with")
     operation = _OPERATIONS[node.operator]
-    left, right = (build.constant(tensor) for tensor in node.inputs)
-    if right is not None and right.size == 1:
+    left, right = (scalar(build.constant(tensor)) for tensor in node.inputs)
+    if right is not None and _keeps_shape(node, build, 0):
         _with_scalar(node, build, node.inputs[0], right, operation.code)
-    elif left is not None and left.size == 1:
+    elif left is not None and _keeps_shape(node, build, 1):
         _with_scalar(node, build, node.inputs[1], left, operation.swapped)
     else:
-        rank = max(len(build.shape(tensor)) for tensor in node.inputs)
-        blobs = [_operand(node, build, tensor, rank) for tensor in node.inputs]
-        build.add("BinaryOp", node, blobs, op_type=operation.code)
+        blobs, shape = broadcast(node, build, node.inputs)
+        build.add("BinaryOp", node, blobs, shapes=[shape], op_type=operation.code)
+
+
+def convert_variadic(node: Node, build: Builder) -> None:
+    """Sum, Mean, Max, Min of any number → BinaryOps one after the other."""
+    if len(node.inputs) == 1:
+        build.see(node.outputs[0], build.view(node, node.inputs[0]))
+        return
+    if len(node.inputs) == 2 and node.operator in _OPERATIONS:
+        convert_binary(node, build)
+        return
+    if not all(build.is_float(tensor) for tensor in node.inputs):
+        raise node.unsupported("only floats can be computed with")
+    code = _SUMS[node.operator]
+    blobs, shape = broadcast(node, build, node.inputs)
+    graph = build.graph
+    total = blobs[0]
+    is_mean = node.operator == "Mean"
+    for blob in blobs[1:] if is_mean else blobs[1:-1]:
+        wider = np.broadcast_shapes(graph.shapes[total], graph.shapes[blob])
+        total = build.add_hidden("BinaryOp", node, [total, blob], wider, op_type=code)
+    if is_mean:
+        share = 1 / len(node.inputs)
+        build.add("BinaryOp", node, [total], shapes=[shape], op_type=_MUL, with_scalar=1, b=share)
+    else:
+        build.add("BinaryOp", node, [total, blobs[-1]], shapes=[shape], op_type=code)
 
 
 def convert_pow(node: Node, build: Builder) -> None:
@@ -58,41 +86,77 @@ def convert_pow(node: Node, build: Builder) -> None:
 
     Any other power ncnn takes as exp(y · log x) where it works on vectors, which is wrong for x <= 0.
     """
-    base, exponent = (build.constant(tensor) for tensor in node.inputs)
-    if base is not None and base.size == 1 and base.reshape(-1)[0] > 0:
+    base, power = (scalar(build.constant(tensor)) for tensor in node.inputs)
+    if base is not None and base > 0 and _keeps_shape(node, build, 1):
         _with_scalar(node, build, node.inputs[1], base, _POWER_OF_SCALAR)
         return
-    power = float(exponent.reshape(-1)[0]) if exponent is not None and exponent.size == 1 else None
-    if len(build.shape(node.outputs[0])) != len(build.shape(node.inputs[0])):
-        raise node.unsupported("the constant adds axes to the result")
-    blob = build.blob(node, node.inputs[0])
+    if power is None or not _keeps_shape(node, build, 0):
+        raise node.unsupported("its exponent should be one constant")
+    if power == 1:
+        build.see(node.outputs[0], build.view(node, node.inputs[0]))
+        return
+    blob = build.blob_in_order(node, node.inputs[0])
+    shape = build.graph.shapes[blob]
     if power in _POWERS:
-        build.add("UnaryOp", node, [blob], op_type=_POWERS[power])
-    elif power == 1:
-        build.add("Noop", node, [blob])
+        build.add("UnaryOp", node, [blob], shapes=[shape], op_type=_POWERS[power])
     elif power == 3:
-        square = build.add_hidden("UnaryOp", node, [blob], op_type=_SQUARE)
-        build.add("BinaryOp", node, [*square.outputs, blob], op_type=_OPERATIONS["Mul"].code)
+        square = build.add_hidden("UnaryOp", node, [blob], shape, op_type=_SQUARE)
+        build.add("BinaryOp", node, [square, blob], shapes=[shape], op_type=_MUL)
     else:
         raise node.unsupported("its exponent should be the constant -1, -0.5, 0.5, 1, 2 or 3")
 
 
-def _with_scalar(node: Node, build: Builder, tensor: str, value: Array, code: int) -> None:
-    if len(build.shape(node.outputs[0])) != len(build.shape(tensor)):
-        raise node.unsupported("the constant adds axes to the result")
-    scalar = float(np.float32(value.reshape(-1)[0]))
-    build.add("BinaryOp", node, [build.blob(node, tensor)], op_type=code, with_scalar=1, b=scalar)
+def convert_where(node: Node, build: Builder) -> None:
+    """Where with a constant condition → x · c + y · (1 - c), c being 1 and 0: exact for finite x and y.
+
+    A constant branch is added as it is, so that it may hold infinities.
+    """
+    condition = build.constant(node.inputs[0])
+    if condition is None:
+        raise node.unsupported("its condition should be constant")
+    if condition.all() or not condition.any():
+        chosen = node.inputs[1 if condition.all() else 2]
+        if build.shape(chosen) == build.shape(node.outputs[0]):
+            build.see(node.outputs[0], build.view(node, chosen))
+            return
+    masks = {1: condition.astype(np.float32), 2: (~condition.astype(bool)).astype(np.float32)}
+    parts = []
+    for index, mask in masks.items():
+        tensor = node.inputs[index]
+        value = build.constant(tensor)
+        name = f"{node.outputs[0]}_{'where' if index == 1 else 'else'}"
+        if value is not None:
+            build.source.constants[name] = np.where(mask, value, 0).astype(np.float32)
+        else:
+            build.source.constants[f"{name}_mask"] = mask
+            blobs, shape = broadcast(node, build, [tensor, f"{name}_mask"])
+            blob = build.add_hidden("BinaryOp", node, blobs, shape, op_type=_MUL)
+            full = np.broadcast_shapes(build.shape(tensor), mask.shape)
+            build.see_hidden(name, blob, full)
+        parts.append(name)
+    blobs, shape = broadcast(node, build, parts)
+    build.add("BinaryOp", node, blobs, shapes=[shape], op_type=_ADD)
 
 
-def _operand(node: Node, build: Builder, tensor: str, rank: int) -> str:
-    value = build.constant(tensor)
-    if value is not None:
-        full = value.reshape((1,) * (rank - value.ndim) + value.shape)
-        sizes: tuple[int, ...] = full.shape
-        if sizes[0] != 1:
-            raise node.unsupported(f"constant {tensor!r} of shape {value.shape} differs along the batch")
-        return build.memory(node, full, tensor)
-    shape = build.ncnn_shape(node, tensor)
-    blob = build.blob(node, tensor)
-    missing = rank - 1 - len(shape)
-    return build.reshape(node, blob, (1,) * missing + shape) if missing else blob
+def convert_expand(node: Node, build: Builder) -> None:
+    """Expand → a view where the shape stays, otherwise a product with ones."""
+    if build.constant(node.inputs[1]) is None:
+        raise node.unsupported("its shape should be constant", "shape")
+    shape = build.shape(node.outputs[0])
+    if shape == build.shape(node.inputs[0]):
+        build.see(node.outputs[0], build.view(node, node.inputs[0]))
+        return
+    ones = f"{node.outputs[0]}_ones"
+    build.source.constants[ones] = np.ones(shape, np.float32)
+    blobs, target = broadcast(node, build, [node.inputs[0], ones])
+    build.add("BinaryOp", node, blobs, shapes=[target], op_type=_MUL)
+
+
+def _keeps_shape(node: Node, build: Builder, index: int) -> bool:
+    return build.shape(node.outputs[0]) == build.shape(node.inputs[index])
+
+
+def _with_scalar(node: Node, build: Builder, tensor: str, value: float, code: int) -> None:
+    blob = build.blob_in_order(node, tensor)
+    shape: Shape = build.graph.shapes[blob]
+    build.add("BinaryOp", node, [blob], shapes=[shape], op_type=code, with_scalar=1, b=value)

@@ -1,8 +1,14 @@
-"""Builds the ncnn graph while the operator converters read the ONNX model."""
+"""Builds the ncnn graph while the operator converters read the ONNX model.
+
+Every tensor is a `View` of a blob. Operators that only move values make another view; those that compute ask for
+a blob with the values in the tensor's order (`blob`, `blob_in_order`, `blob_around`), which adds layers where the
+values have to be moved first.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,24 +18,23 @@ from onnx import helper
 
 from ncnn_tools.errors import UnsupportedOperatorError
 from ncnn_tools.graph import Graph, Layer, new_layer, unique_name
+from ncnn_tools.onnx2ncnn.movement import axis_sizes, merge_axes, plan_movement
 from ncnn_tools.onnx2ncnn.source import Array, Node, Source
+from ncnn_tools.onnx2ncnn.view import MAX_AXES, Shape, View, ncnn_axis, ncnn_shape
 from ncnn_tools.param_file import MAX_NAME, can_be_written
 from ncnn_tools.schema import ParamValue
 
 Converter = Callable[[Node, "Builder"], None]
 
-# ncnn's Mat has up to four axes (c, d, h, w).
-MAX_AXES = 4
-_AXIS_NAMES = {1: ("w",), 2: ("h", "w"), 3: ("c", "h", "w"), 4: ("c", "d", "h", "w")}
-
 
 class Builder:
-    """Holds the graph under construction and the names of its blobs."""
+    """Holds the graph under construction, and where each tensor stands in it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.graph = Graph()
-        self._blob_of: dict[str, str] = {}
+        self._views: dict[str, View] = {}
+        self._moved: dict[tuple[object, ...], str] = {}
         self._blobs: set[str] = set()
         self._layers: set[str] = set()
 
@@ -39,52 +44,120 @@ class Builder:
         """Return a tensor's value if it is constant."""
         return self.source.constants.get(tensor)
 
-    def shape(self, tensor: str) -> tuple[int, ...]:
+    def shape(self, tensor: str) -> Shape:
         """Return a tensor's ONNX shape, batch included."""
         return self.source.shape(tensor)
 
-    def ncnn_shape(self, node: Node, tensor: str) -> tuple[int, ...]:
-        """Return an activation's shape without its batch axis; unsupported where ncnn can't hold it."""
+    def ncnn_shape(self, node: Node, tensor: str) -> Shape:
+        """Return the shape that a tensor has in ncnn (see `view.ncnn_shape`); unsupported where it is empty."""
         shape = self.shape(tensor)
-        if not shape or shape[0] != 1:
+        if 0 in shape:
+            raise node.unsupported(f"tensor {tensor!r} of shape {shape} holds no values")
+        return ncnn_shape(shape)
+
+    def image_shape(self, node: Node, tensor: str, spatial_axes: int = 2) -> Shape:
+        """Return the (c, h, w) of a feature map with a batch of 1; unsupported for any other shape."""
+        shape = self.shape(tensor)
+        if len(shape) != spatial_axes + 2:
+            raise node.unsupported(f"tensor {tensor!r} of shape {shape} should have {spatial_axes + 2} axes")
+        if shape[0] != 1:
             raise node.unsupported(
                 f"tensor {tensor!r} has shape {shape}; its first axis should be a batch of 1"
             )
-        if 0 in shape:
-            raise node.unsupported(f"tensor {tensor!r} of shape {shape} holds no values")
-        if not 1 <= len(shape) - 1 <= MAX_AXES:
-            raise node.unsupported(
-                f"tensor {tensor!r} has shape {shape}; ncnn holds one to {MAX_AXES} axes and a batch"
-            )
-        return shape[1:]
+        return self.ncnn_shape(node, tensor)
 
     def axis(self, node: Node, tensor: str, axis: int, attribute: str = "axis") -> int:
-        """Turn an ONNX axis (batch included, may be negative) into ncnn's (batch left out)."""
+        """Turn an ONNX axis (batch included, may be negative) into that of the tensor's shape in ncnn."""
+        shape = self.shape(tensor)
+        held = ncnn_axis(shape, self.positive_axis(node, tensor, axis, attribute))
+        if held is None:
+            raise node.unsupported(f"axis {axis} of shape {shape} is none of ncnn's", attribute)
+        return held
+
+    def positive_axis(self, node: Node, tensor: str, axis: int, attribute: str = "axis") -> int:
+        """Count an ONNX axis from the front; unsupported where the tensor has no such axis."""
         rank = len(self.shape(tensor))
-        positive = axis + rank if axis < 0 else axis
-        if not 0 < positive < rank:
+        if not -rank <= axis < rank:
+            raise node.unsupported(f"shape {self.shape(tensor)} has no axis {axis}", attribute)
+        return axis % rank
+
+    def view(self, node: Node, tensor: str) -> View:
+        """Return where a tensor stands; a constant becomes a MemoryData layer."""
+        if tensor not in self._views and tensor in self.source.constants:
+            value = self.source.constants[tensor]
+            self._views[tensor] = View.of(self.memory(node, value, tensor), value.shape)
+        try:
+            return self._views[tensor]
+        except KeyError:
             raise node.unsupported(
-                f"axis {axis} of shape {self.shape(tensor)} is the batch or absent", attribute
-            )
-        return positive - 1
+                f"tensor {tensor!r} is no result of a node that can be converted"
+            ) from None
+
+    def blob(self, node: Node, tensor: str, shape: Shape | None = None) -> str:
+        """Return a blob of the tensor in its shape in ncnn, or in another one that holds as many values."""
+        wanted = self.ncnn_shape(node, tensor) if shape is None else shape
+        return self.move(self.view(node, tensor), wanted, tensor)
+
+    def blob_in_order(self, node: Node, tensor: str) -> str:
+        """Return a blob of the tensor's values in their order, in whatever shape needs no layer if there is one."""
+        view = self.view(node, tensor)
+        return view.blob if view.in_order else self.blob(node, tensor)
+
+    def blob_around(self, node: Node, tensor: str, axis: int) -> tuple[str, int, Shape]:
+        """Return a blob in which an ONNX axis (not negative) stands by itself, where it stands, and the blob's shape.
+
+        That is the tensor's shape in ncnn, or (outer axes, axis, inner axes) where that merges or drops the axis.
+        """
+        shape = self.shape(tensor)
+        held = ncnn_axis(shape, axis)
+        if held is not None:
+            return self.blob(node, tensor), held, ncnn_shape(shape)
+        around = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+        return self.blob(node, tensor, around), 1, around
+
+    def is_float(self, tensor: str) -> bool:
+        """Say whether a tensor holds floats."""
+        value = self.source.constants.get(tensor)
+        return self.source.is_float(tensor) if value is None else value.dtype.kind == "f"
 
     # --- writing ---
 
-    def blob(self, node: Node, tensor: str) -> str:
-        """Return the blob of a tensor that some layer needs as input; a constant becomes a MemoryData layer."""
-        if tensor not in self._blob_of and tensor in self.source.constants:
-            value = self.source.constants[tensor]
-            self._blob_of[tensor] = self.memory(node, value, tensor)
-        return self._blob_of[tensor]
+    def see(self, tensor: str, view: View) -> None:
+        """Note that a tensor is a view of what is there already; adds no layer."""
+        self._views[tensor] = view
 
-    def memory(self, node: Node, value: Array, name: str) -> str:
-        """Add a MemoryData layer for a constant with a batch axis of 1 (or none), and return its blob."""
-        shape = value.shape[1:] if value.ndim > 1 and value.shape[0] == 1 else value.shape
-        if not 1 <= len(shape) <= MAX_AXES or 0 in shape:
-            raise node.unsupported(f"constant {name!r} has shape {value.shape}, which ncnn can't hold")
-        layer = self._append("MemoryData", name, [], [_unique(name, self._blobs)], **axis_sizes(shape))
+    def see_hidden(self, name: str, blob: str, shape: Shape) -> None:
+        """Give a name to a step on the way to a node's result: a blob whose values are those of an ONNX shape."""
+        self.source.hidden[name] = shape
+        self._views[name] = View.of(blob, shape)
+
+    def move(self, view: View, shape: Shape, name: str) -> str:
+        """Return a blob with a view's values in their order, adding the layers that it takes; `name` is the tensor."""
+        key = (view.blob, merge_axes(view.factors, view.order), shape)
+        if key not in self._moved:
+            blob = view.blob
+            steps = plan_movement(self.graph.shapes[blob], view.factors, view.order, shape)
+            for step in steps:
+                hidden = step is not steps[-1] or view != self._views.get(name)
+                target = self._new_blob(f"{name}_{step.kind.lower()}" if hidden else name, step.shape)
+                self._append(step.kind, target, [blob], [target], **step.params)
+                blob = target
+                if not hidden:
+                    self.graph.origins[blob] = name
+            self._moved[key] = blob
+        return self._moved[key]
+
+    def memory(self, node: Node, value: Array, name: str, shape: Shape | None = None) -> str:
+        """Add a MemoryData layer for a constant, and return its blob."""
+        if value.dtype not in (np.float32, np.float64, np.float16):
+            raise node.unsupported(f"constant {name!r} holds {value.dtype}, ncnn computes with floats")
+        sizes = ncnn_shape(value.shape) if shape is None else shape
+        if 0 in sizes:
+            raise node.unsupported(f"constant {name!r} of shape {value.shape} holds no values")
+        blob = self._new_blob(name, sizes)
+        layer = self._append("MemoryData", name, [], [blob], **axis_sizes(sizes))
         layer.set_weight("data", np.asarray(value, np.float32))
-        return layer.outputs[0]
+        return blob
 
     def input(self, tensor: str) -> None:
         """Add an Input layer for an input of the model."""
@@ -92,7 +165,10 @@ class Builder:
         if not self.source.is_float(tensor):
             raise node.unsupported("only float32 inputs can be converted")
         shape = self.ncnn_shape(node, tensor)
-        self._append("Input", tensor, [], [self._name_blob(tensor)], **axis_sizes(shape))
+        axes = self.shape(tensor)
+        if len(axes) - (len(axes) > 1 and axes[0] == 1) > MAX_AXES:
+            raise node.unsupported(f"has shape {axes}; ncnn holds one to {MAX_AXES} axes and a batch of 1")
+        self._append("Input", tensor, [], [self._name_blob(tensor, shape)], **axis_sizes(shape))
 
     def output(self, tensor: str) -> str:
         """Return the blob of an output of the model."""
@@ -100,22 +176,39 @@ class Builder:
             raise UnsupportedOperatorError(tensor, "output", "it does not depend on the input")
         if tensor in self.source.inputs:
             raise UnsupportedOperatorError(tensor, "output", "it is an input of the model")
-        return self._blob_of[tensor]
+        node = Node(helper.make_node("Identity", [], [tensor], name=tensor), self.source.opset)
+        blob = self.blob(node, tensor)
+        if self.graph.origins.get(blob) == tensor:
+            return blob
+        # It stands under another tensor's name, which may be an output too.
+        return self.add("Noop", node, [blob], shapes=[self.graph.shapes[blob]]).outputs[0]
 
-    def add(self, kind: str, node: Node, inputs: Sequence[str], **params: ParamValue) -> Layer:
-        """Add the layer that gives all of a node's outputs. `inputs` are blobs (see `blob`)."""
+    def add(
+        self,
+        kind: str,
+        node: Node,
+        inputs: Sequence[str],
+        *,
+        shapes: Sequence[Shape] | None = None,
+        **params: ParamValue,
+    ) -> Layer:
+        """Add the layer that gives all of a node's outputs. `inputs` are blobs (see `blob`).
+
+        `shapes` are those of its output blobs, where they are not the tensors' own shapes in ncnn.
+        """
         _check_values(node, params)
-        outputs = [self._name_blob(tensor) for tensor in node.outputs]
+        sizes = shapes or [self.ncnn_shape(node, tensor) for tensor in node.outputs]
+        outputs = [self._name_blob(*pair) for pair in zip(node.outputs, sizes, strict=True)]
         return self._append(kind, node.name, list(inputs), outputs, **params)
 
-    def add_hidden(self, kind: str, node: Node, inputs: Sequence[str], **params: ParamValue) -> Layer:
-        """Add a layer whose one output is no ONNX tensor: a step on the way to a node's result."""
-        blob = _unique(f"{node.name}_{kind.lower()}", self._blobs)
-        return self._append(kind, node.name, list(inputs), [blob], **params)
-
-    def reshape(self, node: Node, blob: str, shape: Sequence[int]) -> str:
-        """Add a Reshape to an ncnn shape on the way to a node's result, and return its blob."""
-        return self.add_hidden("Reshape", node, [blob], **axis_sizes(shape)).outputs[0]
+    def add_hidden(
+        self, kind: str, node: Node, inputs: Sequence[str], shape: Shape, **params: ParamValue
+    ) -> str:
+        """Add a layer whose one output is no ONNX tensor, a step on the way to a node's result; returns its blob."""
+        _check_values(node, params)
+        blob = self._new_blob(f"{node.name}_{kind.lower()}", shape)
+        self._append(kind, node.name, list(inputs), [blob], **params)
+        return blob
 
     def _append(
         self, kind: str, name: str, inputs: list[str], outputs: list[str], **params: ParamValue
@@ -124,11 +217,15 @@ class Builder:
         self.graph.layers.append(layer)
         return layer
 
-    def _name_blob(self, tensor: str) -> str:
-        blob = _unique(tensor, self._blobs)
-        self._blob_of[tensor] = blob
+    def _name_blob(self, tensor: str, shape: Shape) -> str:
+        blob = self._new_blob(tensor, shape)
         self.graph.origins[blob] = tensor
-        self.graph.shapes[blob] = self.shape(tensor)[1:]
+        self._views[tensor] = View.of(blob, self.shape(tensor))
+        return blob
+
+    def _new_blob(self, name: str, shape: Shape) -> str:
+        blob = _unique(name, self._blobs)
+        self.graph.shapes[blob] = shape
         return blob
 
 
@@ -144,11 +241,6 @@ def _unique(text: str, taken: set[str]) -> str:
     if len(name) > MAX_NAME - 16:
         name = f"{name[: MAX_NAME - 32]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     return unique_name(name, taken)
-
-
-def axis_sizes(shape: Sequence[int]) -> dict[str, ParamValue]:
-    """Name the axes of an ncnn shape as Input, Reshape and MemoryData do: (c, d, h, w) from the outside in."""
-    return dict(zip(_AXIS_NAMES[len(shape)], map(int, shape), strict=True))
 
 
 def as_floats(value: npt.ArrayLike) -> npt.NDArray[np.float32]:

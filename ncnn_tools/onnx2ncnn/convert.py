@@ -11,47 +11,69 @@ from ncnn_tools.graph import Graph
 from ncnn_tools.onnx2ncnn import activation_ops as activation
 from ncnn_tools.onnx2ncnn import arithmetic_ops as arithmetic
 from ncnn_tools.onnx2ncnn import convolution_ops as convolution
+from ncnn_tools.onnx2ncnn import normalization_ops as normalization
 from ncnn_tools.onnx2ncnn import pooling_ops as pooling
+from ncnn_tools.onnx2ncnn import product_ops as product
+from ncnn_tools.onnx2ncnn import reduction_ops as reduction
 from ncnn_tools.onnx2ncnn import resize_ops as resize
 from ncnn_tools.onnx2ncnn import shape_ops as shape
+from ncnn_tools.onnx2ncnn import view_ops as view
 from ncnn_tools.onnx2ncnn.builder import Builder, Converter
 from ncnn_tools.onnx2ncnn.source import Source
 
 OPERATORS: Mapping[str, Converter] = {
     **dict.fromkeys(activation.UNARY_OPERATORS, activation.convert_unary),
     **dict.fromkeys(arithmetic.BINARY_OPERATORS, arithmetic.convert_binary),
-    **dict.fromkeys(pooling.REDUCTION_OPERATORS, pooling.convert_reduction),
+    **dict.fromkeys(arithmetic.VARIADIC_OPERATORS, arithmetic.convert_variadic),
+    **dict.fromkeys(reduction.REDUCTION_OPERATORS, reduction.convert_reduction),
+    **dict.fromkeys(("Erf", "Mish", "Sigmoid", "Softplus"), activation.convert_plain),
+    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), view.convert_reshape),
     "AveragePool": pooling.convert_pooling,
-    "BatchNormalization": activation.convert_batch_normalization,
+    "BatchNormalization": normalization.convert_batch_normalization,
+    "Cast": activation.convert_cast,
+    "CastLike": activation.convert_cast,
+    "Celu": activation.convert_elu,
     "Clip": activation.convert_clip,
     "Concat": shape.convert_concat,
     "Conv": convolution.convert_conv,
     "ConvTranspose": convolution.convert_conv_transpose,
-    "Dropout": activation.convert_identity,
-    "Flatten": shape.convert_reshape,
+    "DepthToSpace": view.convert_depth_to_space,
+    "Dropout": activation.convert_dropout,
+    "Einsum": product.convert_einsum,
+    "Elu": activation.convert_elu,
+    "Expand": arithmetic.convert_expand,
     "Gather": shape.convert_gather,
-    "Gemm": convolution.convert_gemm,
+    "Gelu": activation.convert_gelu,
+    "Gemm": product.convert_gemm,
     "GlobalAveragePool": pooling.convert_global_pooling,
     "GlobalMaxPool": pooling.convert_global_pooling,
+    "GroupNormalization": normalization.convert_group_normalization,
     "HardSigmoid": activation.convert_hard_sigmoid,
     "HardSwish": activation.convert_hard_swish,
     "Identity": activation.convert_identity,
+    "InstanceNormalization": normalization.convert_instance_normalization,
+    "LayerNormalization": normalization.convert_layer_normalization,
     "LeakyRelu": activation.convert_relu,
-    "MatMul": convolution.convert_matmul,
+    "LogSoftmax": activation.convert_log_softmax,
+    "LpNormalization": normalization.convert_lp_normalization,
+    "MatMul": product.convert_matmul,
     "MaxPool": pooling.convert_pooling,
     "PRelu": activation.convert_prelu,
     "Pad": shape.convert_pad,
     "Pow": arithmetic.convert_pow,
+    "RMSNormalization": normalization.convert_rms_normalization,
     "Relu": activation.convert_relu,
-    "Reshape": shape.convert_reshape,
     "Resize": resize.convert_resize,
-    "Sigmoid": activation.convert_sigmoid,
+    "Selu": activation.convert_selu,
     "Slice": shape.convert_slice,
     "Softmax": activation.convert_softmax,
+    "Softsign": activation.convert_softsign,
+    "SpaceToDepth": view.convert_space_to_depth,
     "Split": shape.convert_split,
-    "Squeeze": shape.convert_reshape,
-    "Transpose": shape.convert_transpose,
-    "Unsqueeze": shape.convert_reshape,
+    "Swish": activation.convert_swish,
+    "Tile": shape.convert_tile,
+    "Transpose": view.convert_transpose,
+    "Where": arithmetic.convert_where,
 }
 
 

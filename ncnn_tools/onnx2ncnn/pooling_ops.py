@@ -1,118 +1,92 @@
-"""Pooling, and reductions over the spatial axes."""
+"""Pooling of one or two spatial axes → Pooling."""
 
 from __future__ import annotations
 
+import dataclasses
+
 from ncnn_tools.onnx2ncnn.builder import Builder
 from ncnn_tools.onnx2ncnn.source import Node
-from ncnn_tools.schema import ParamValue
+from ncnn_tools.onnx2ncnn.view import Shape
+from ncnn_tools.onnx2ncnn.window import Window, map_shape
 
 _MAX, _AVERAGE = 0, 1
-# ncnn's pad_mode (src/layer/pooling.cpp): 0 adds what the last window lacks, 1 drops it.
-_FULL, _VALID = 0, 1
-
-# ncnn's Reduction (src/layer/reduction.h).
-_REDUCTIONS = {"ReduceSum": 0, "ReduceMean": 3, "ReduceMax": 4, "ReduceMin": 5, "ReduceL1": 7, "ReduceL2": 8}
-
-REDUCTION_OPERATORS = tuple(_REDUCTIONS)
+_VALID = 1  # ncnn's pad_mode (src/layer/pooling.cpp): the pads as given, and no window beyond them
 
 
 def convert_global_pooling(node: Node, build: Builder) -> None:
-    """GlobalAveragePool, GlobalMaxPool → Pooling; ncnn's result is a vector, so a Reshape gives it its axes back."""
-    shape = build.ncnn_shape(node, node.inputs[0])
-    if len(shape) != 3:
-        raise node.unsupported(f"has {len(shape) - 1} spatial axes; only two can be converted")
+    """GlobalAveragePool, GlobalMaxPool → Pooling to a vector."""
     kind = _MAX if node.operator == "GlobalMaxPool" else _AVERAGE
-    blob = build.blob(node, node.inputs[0])
-    pooled = build.add_hidden("Pooling", node, [blob], pooling_type=kind, global_pooling=1)
-    build.add("Reshape", node, pooled.outputs, w=1, h=1, c=shape[0])
+    add_global_pooling(node, build, kind, map_shape(node, build, node.inputs[0]))
+
+
+def add_global_pooling(node: Node, build: Builder, kind: int, source: Shape) -> None:
+    """Add the Pooling of whole maps (channels, h, w); its result is a vector."""
+    blob = build.blob(node, node.inputs[0], source)
+    build.add("Pooling", node, [blob], shapes=[source[:1]], pooling_type=kind, global_pooling=1)
 
 
 def convert_pooling(node: Node, build: Builder) -> None:
-    """MaxPool, AveragePool of two spatial axes → Pooling."""
+    """MaxPool, AveragePool → Pooling."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise node.unsupported("its indices can't be converted")
     node.outputs = node.outputs[:1]
-    kernel = [int(size) for size in node.attribute("kernel_shape")]
-    if len(kernel) != 2:
-        raise node.unsupported(f"has {len(kernel)} spatial axes; only two can be converted", "kernel_shape")
-    if any(step != 1 for step in node.attribute("dilations", [1, 1])):
-        raise node.unsupported("ncnn's pooling has no dilation", "dilations")
-    if node.attribute("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise node.unsupported("only explicit pads can be converted", "auto_pad")
     node.attribute("storage_order")  # only concerns the indices
-    strides = [int(step) for step in node.attribute("strides", [1, 1])]
-    pads = [int(pad) for pad in node.attribute("pads", [0, 0, 0, 0])]
-    params = _pooling_params(kernel, strides, pads)
-    params["pooling_type"] = _MAX if node.operator == "MaxPool" else _AVERAGE
-    params["pad_mode"] = _pad_mode(node, build, kernel, strides, pads)
-    if node.operator == "AveragePool":
-        include = int(node.attribute("count_include_pad", 0))
-        if include and params["pad_mode"] == _FULL:
-            raise node.unsupported("counts padding in windows that ceil_mode completes", "count_include_pad")
-        params["avgpool_count_include_pad"] = include
-    build.add("Pooling", node, [build.blob(node, node.inputs[0])], **params)
+    source, target = (map_shape(node, build, tensor) for tensor in (node.inputs[0], node.outputs[0]))
+    window = Window.read(node, [], source[1:])
+    if window.dilations != (1, 1):
+        raise node.unsupported("ncnn's pooling has no dilation", "dilations")
+    kind = _MAX if node.operator == "MaxPool" else _AVERAGE
+    include = bool(node.attribute("count_include_pad", 0))
+    ceil = bool(node.attribute("ceil_mode", 0))
+    if target[1:] == (1, 1) and window.kernel == source[1:] and not any((*window.before, *window.after)):
+        add_global_pooling(node, build, kind, source)
+        return
+    tail = _tail(node, window, source, target, ceil=ceil)
+    blob = build.blob(node, node.inputs[0], source)
+    if include and any(tail):
+        # The pads are counted, but not what the last windows lack beyond them: so the pads become values.
+        blob, window = _padded(node, build, blob, source, window)
+        include = False
+    after = (window.after[0] + tail[0], window.after[1] + tail[1])
+    params = dataclasses.replace(window, after=after).params()
+    counted = {"avgpool_count_include_pad": int(include)} if kind == _AVERAGE else {}
+    build.add(
+        "Pooling", node, [blob], shapes=[target], pooling_type=kind, pad_mode=_VALID, **params, **counted
+    )
 
 
-def _pooling_params(kernel: list[int], strides: list[int], pads: list[int]) -> dict[str, ParamValue]:
-    top, left, bottom, right = pads
-    return {
-        "kernel_h": kernel[0],
-        "kernel_w": kernel[1],
-        "stride_h": strides[0],
-        "stride_w": strides[1],
-        "pad_top": top,
-        "pad_left": left,
-        "pad_bottom": bottom,
-        "pad_right": right,
-    }
-
-
-def _pad_mode(node: Node, build: Builder, kernel: list[int], strides: list[int], pads: list[int]) -> int:
-    """Choose ncnn's pad mode so that it computes as many windows as ONNX says."""
-    sizes = build.ncnn_shape(node, node.inputs[0])[1:]
-    inferred = build.ncnn_shape(node, node.outputs[0])[1:]
-    floors, ceilings, wanted = [], [], []
-    for axis, (size, step) in enumerate(zip(sizes, strides, strict=True)):
-        room = size + pads[axis] + pads[axis + 2] - kernel[axis]
-        floors.append(room // step + 1)
-        ceilings.append(-(-room // step) + 1)
+def _tail(node: Node, window: Window, source: Shape, target: Shape, *, ceil: bool) -> tuple[int, int]:
+    """Return what the last windows lack beyond the pads, along h and w: with `ceil_mode` they may."""
+    tail = []
+    for axis in (0, 1):
+        size = source[1 + axis] + window.before[axis] + window.after[axis]
+        step, wanted = window.strides[axis], target[1 + axis]
+        room = size - window.kernel[axis]
+        windows = -(-room // step) + 1 if ceil else room // step + 1
         # A window that would begin in the padding after the last value is left out: so say AveragePool-22
         # and MaxPool-22, and onnxruntime does so for every opset.
-        beyond = (ceilings[axis] - 1) * step >= size + pads[axis]
-        wanted.append(ceilings[axis] - beyond if node.attribute("ceil_mode", 0) else floors[axis])
-    if list(inferred) != wanted:
-        raise node.unsupported(f"should give {wanted} windows; the model says {inferred}", "ceil_mode")
-    if wanted == floors:
-        return _VALID
-    if wanted == ceilings:
-        return _FULL
-    raise node.unsupported(f"ncnn would give {ceilings} or {floors} windows, not {wanted}", "ceil_mode")
+        if ceil and (windows - 1) * step >= source[1 + axis] + window.before[axis]:
+            windows -= 1
+        if wanted != windows:
+            raise node.unsupported(f"should give {windows} windows; the model says {wanted}", "ceil_mode")
+        missing = (wanted - 1) * step + window.kernel[axis] - size
+        if missing <= -step:  # ncnn would have room for one more
+            raise node.unsupported(f"ncnn would give more than {wanted} windows", "ceil_mode")
+        tail.append(max(missing, 0))
+    return tail[0], tail[1]
 
 
-def convert_reduction(node: Node, build: Builder) -> None:
-    """ReduceMean, ReduceSum, … over axes other than the batch → Reduction."""
-    tensor = node.inputs[0]
-    axes = node.attribute("axes")
-    if node.has_input(1):
-        value = build.constant(node.inputs[1])
-        if value is None:
-            raise node.unsupported("its axes should be constants", "axes")
-        axes = value.tolist()
-    if not axes:
-        raise node.unsupported("reduces the batch too: give the axes", "axes")
-    node.attribute("noop_with_empty_axes")
-    ncnn_axes = tuple(sorted(build.axis(node, tensor, int(axis), "axes") for axis in axes))
-    keep = int(node.attribute("keepdims", 1))
-    rank = len(build.ncnn_shape(node, tensor))
-    if not keep and len(ncnn_axes) == rank:
-        raise node.unsupported("gives a single number; keep the axes", "keepdims")
-    build.add(
-        "Reduction",
-        node,
-        [build.blob(node, tensor)],
-        operation=_REDUCTIONS[node.operator],
-        reduce_all=0,
-        axes=ncnn_axes,
-        keepdims=keep,
-        fixbug0=1,
+def _padded(node: Node, build: Builder, blob: str, source: Shape, window: Window) -> tuple[str, Window]:
+    shape = (
+        source[0],
+        source[1] + window.before[0] + window.after[0],
+        source[2] + window.before[1] + window.after[1],
     )
+    sides = {
+        "top": window.before[0],
+        "bottom": window.after[0],
+        "left": window.before[1],
+        "right": window.after[1],
+    }
+    padded = build.add_hidden("Padding", node, [blob], shape, **sides)
+    return padded, dataclasses.replace(window, before=(0, 0), after=(0, 0))

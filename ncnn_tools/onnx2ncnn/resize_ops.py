@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncnn_tools.onnx2ncnn.builder import Builder
 from ncnn_tools.onnx2ncnn.source import Node
+from ncnn_tools.onnx2ncnn.window import map_shape
 
 _NEAREST, _BILINEAR, _BICUBIC = 1, 2, 3
 # Cubic coefficient of ncnn's bicubic (interpolate_cubic in src/layer/interp.cpp).
@@ -13,8 +14,8 @@ _CUBIC_A = -0.75
 def convert_resize(node: Node, build: Builder) -> None:
     """Resize of the two spatial axes → Interp."""
     tensor = node.inputs[0]
-    shape, wanted = (build.ncnn_shape(node, name) for name in (tensor, node.outputs[0]))
-    if len(shape) != 3 or shape[0] != wanted[0]:
+    shape, wanted = (map_shape(node, build, name) for name in (tensor, node.outputs[0]))
+    if shape[0] != wanted[0]:
         raise node.unsupported("only the two spatial axes of a feature map can be resized", "axes")
     _check_options(node)
     _check_scales(node, build, shape[1:], wanted[1:])
@@ -29,7 +30,8 @@ def convert_resize(node: Node, build: Builder) -> None:
     build.add(
         "Interp",
         node,
-        [build.blob(node, tensor)],
+        [build.blob(node, tensor, shape)],
+        shapes=[wanted],
         resize_type=kind,
         output_height=wanted[1],
         output_width=wanted[2],

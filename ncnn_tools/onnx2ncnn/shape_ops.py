@@ -1,153 +1,272 @@
-"""Operators that move values without computing: Concat, Split, Slice, Reshape, Transpose, Pad, Resize."""
+"""Operators that join and cut tensors: Concat, Split, Slice, Gather; and Pad, Tile."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
-from ncnn_tools.onnx2ncnn.builder import Builder, axis_sizes
+from ncnn_tools.onnx2ncnn.builder import Builder
 from ncnn_tools.onnx2ncnn.source import Array, Node
+from ncnn_tools.onnx2ncnn.view import Shape, View, ncnn_axis
 
-# ncnn's Permute (src/layer/permute.cpp): the result's axes from the inside out, named by the input's, for each
-# order_type. w is the last axis of the input, then h, (d,) c.
-_ORDERS = {
-    1: ["w"],
-    2: ["w h", "h w"],
-    3: ["w h c", "h w c", "w c h", "c w h", "h c w", "c h w"],
-    4: [
-        *("w h d c", "h w d c", "w d h c", "d w h c", "h d w c", "d h w c"),
-        *("w h c d", "h w c d", "w c h d", "c w h d", "h c w d", "c h w d"),
-        *("w d c h", "d w c h", "w c d h", "c w d h", "d c w h", "c d w h"),
-        *("h d c w", "d h c w", "h c d w", "c h d w", "d c h w", "c d h w"),
-    ],
-}
 _PAD_TYPES = {"constant": 0, "edge": 1, "reflect": 2}
+_MOST_PIECES = 64  # of a Gather: each is a Crop
 
 
 def convert_concat(node: Node, build: Builder) -> None:
     """Concat → Concat."""
-    axis = build.axis(node, node.inputs[0], node.attribute("axis"))
-    ranks = {len(build.shape(tensor)) for tensor in node.inputs}
-    if len(ranks) != 1:
-        raise node.unsupported("its inputs differ in rank")
-    build.add("Concat", node, [build.blob(node, tensor) for tensor in node.inputs], axis=axis)
+    shape = build.shape(node.outputs[0])
+    axis = build.positive_axis(node, node.outputs[0], int(node.attribute("axis")))
+    tensors = [tensor for tensor in node.inputs if 0 not in build.shape(tensor)]
+    if len(tensors) == 1:
+        build.see(node.outputs[0], build.view(node, tensors[0]))
+        return
+    held = ncnn_axis(shape, axis)
+    inputs_held = {ncnn_axis(build.shape(tensor), axis) for tensor in tensors}
+    if held is not None and inputs_held == {held}:
+        blobs = [build.blob(node, tensor) for tensor in tensors]
+        build.add("Concat", node, blobs, axis=held)
+        return
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    if outer == 1:  # then a concatenation of all values in their order
+        blobs = [
+            build.blob(
+                node,
+                tensor,
+                (build.shape(tensor)[axis], inner) if inner > 1 else (build.shape(tensor)[axis],),
+            )
+            for tensor in tensors
+        ]
+        target: Shape = (shape[axis], inner) if inner > 1 else (shape[axis],)
+        build.add("Concat", node, blobs, shapes=[target], axis=0)
+        return
+    blobs = [build.blob(node, tensor, (outer, build.shape(tensor)[axis], inner)) for tensor in tensors]
+    build.add("Concat", node, blobs, shapes=[(outer, shape[axis], inner)], axis=1)
 
 
 def convert_split(node: Node, build: Builder) -> None:
     """Split → Slice. The sizes are read off the inferred shapes, whatever way the opset gives them."""
     tensor = node.inputs[0]
-    axis_attribute = node.attribute("axis", 0)
-    axis = build.axis(node, tensor, axis_attribute)
+    axis = build.positive_axis(node, tensor, int(node.attribute("axis", 0)))
     for name in ("split", "num_outputs"):
         node.attribute(name)
     if node.has_input(1) and build.constant(node.inputs[1]) is None:
         raise node.unsupported("its sizes should be constants", "split")
-    sizes = tuple(build.ncnn_shape(node, output)[axis] for output in node.outputs)
-    if sum(sizes) != build.ncnn_shape(node, tensor)[axis]:
+    sizes = tuple(build.shape(output)[axis] for output in node.outputs)
+    if sum(sizes) != build.shape(tensor)[axis] or 0 in sizes:
         raise node.unsupported(
             f"the model says that its parts of {build.shape(tensor)} have sizes {sizes}", "split"
         )
-    build.add("Slice", node, [build.blob(node, tensor)], slices=sizes, axis=axis)
+    if len(sizes) == 1:
+        build.see(node.outputs[0], build.view(node, tensor))
+        return
+    blob, place, shape = build.blob_around(node, tensor, axis)
+    shapes = [(*shape[:place], size, *shape[place + 1 :]) for size in sizes]
+    build.add("Slice", node, [blob], shapes=shapes, slices=sizes, axis=place)
 
 
 def convert_slice(node: Node, build: Builder) -> None:
-    """Slice with steps of 1 → Crop."""
+    """Slice → Crop; with steps other than 1 → Crops of single values, joined again."""
     tensor = node.inputs[0]
-    starts, ends = (_integers(node, build, i, name) for i, name in ((1, "starts"), (2, "ends")))
+    starts, ends = (integers(node, build, i, name) for i, name in ((1, "starts"), (2, "ends")))
     if starts is None or ends is None:
         raise node.unsupported("its bounds are missing", "starts")
-    axes = _integers(node, build, 3, "axes") or list(range(len(starts)))
-    steps = _integers(node, build, 4, "steps") or [1] * len(starts)
-    if any(step != 1 for step in steps):
-        raise node.unsupported("ncnn's Crop takes every value: the step should be 1", "steps")
+    axes = integers(node, build, 3, "axes") or list(range(len(starts)))
+    steps = integers(node, build, 4, "steps") or [1] * len(starts)
     shape = build.shape(tensor)
-    cuts = []
-    for axis, start, end in zip(axes, starts, ends, strict=True):
-        size = shape[axis]
-        first, last = (min(max(bound + size if bound < 0 else bound, 0), size) for bound in (start, end))
-        if (first, last) != (0, size):
-            cuts.append((build.axis(node, tensor, axis, "axes"), first, last))
-    if any(first >= last for _, first, last in cuts):
-        raise node.unsupported("its result is empty", "ends")
-    _crop(node, build, cuts)
-
-
-def _crop(node: Node, build: Builder, cuts: list[tuple[int, int, int]]) -> None:
-    blob = build.blob(node, node.inputs[0])
-    if not cuts:
-        build.add("Noop", node, [blob])
+    view = build.view(node, tensor)
+    picks = {}
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        place = build.positive_axis(node, tensor, axis, "axes")
+        indices = list(range(*slice(start, _end(end, step), step).indices(shape[place])))
+        if not indices:
+            raise node.unsupported("its result is empty", "ends")
+        if indices != list(range(shape[place])):
+            picks[place] = indices
+    held = _held(shape, picks)
+    if held is not None and all(_is_run(indices) for indices in picks.values()):
+        _crop_once(node, build, held)
         return
-    axes, starts, ends = (tuple(column) for column in zip(*cuts, strict=True))
-    build.add("Crop", node, [blob], starts=starts, ends=ends, axes=axes)
+    for place, indices in picks.items():
+        view = _pick(node, build, view, place, indices)
+    build.see(node.outputs[0], view)
+
+
+def _end(end: int, step: int) -> int | None:
+    """ONNX writes "to the very first" as a large negative number, Python as None."""
+    return None if step < 0 and end < -(2**31) + 1 else end
+
+
+def _held(shape: Shape, picks: dict[int, list[int]]) -> dict[int, list[int]] | None:
+    """Return the picks by ncnn's axes, or None where it has not all of them."""
+    held = {ncnn_axis(shape, axis): indices for axis, indices in picks.items()}
+    return {axis: indices for axis, indices in held.items() if axis is not None} if None not in held else None
+
+
+def _crop_once(node: Node, build: Builder, picks: dict[int, list[int]]) -> None:
+    blob = build.blob(node, node.inputs[0])
+    if not picks:
+        build.see(node.outputs[0], build.view(node, node.inputs[0]))
+        return
+    shape = list(build.graph.shapes[blob])
+    for axis, indices in picks.items():
+        shape[axis] = len(indices)
+    starts = tuple(indices[0] for indices in picks.values())
+    ends = tuple(indices[-1] + 1 for indices in picks.values())
+    build.add("Crop", node, [blob], shapes=[tuple(shape)], starts=starts, ends=ends, axes=tuple(picks))
 
 
 def convert_gather(node: Node, build: Builder) -> None:
-    """Gather of one constant index → Crop and Reshape."""
+    """Gather of constant indices → Crop, several of them joined where the indices are no run."""
     tensor = node.inputs[0]
     index = build.constant(node.inputs[1])
-    if index is None or index.size != 1:
-        raise node.unsupported("only one constant index can be converted")
-    axis = build.axis(node, tensor, node.attribute("axis", 0))
-    size = build.ncnn_shape(node, tensor)[axis]
-    first = int(index.reshape(-1)[0]) % size
-    cropped = build.add_hidden(
-        "Crop", node, [build.blob(node, tensor)], starts=(first,), ends=(first + 1,), axes=(axis,)
-    )
-    build.add("Reshape", node, cropped.outputs, **axis_sizes(build.ncnn_shape(node, node.outputs[0])))
+    axis = build.positive_axis(node, tensor, int(node.attribute("axis", 0)))
+    if index is None or build.constant(tensor) is not None:
+        raise node.unsupported("its indices should be constant and its data an activation", "indices")
+    size = build.shape(tensor)[axis]
+    indices = [int(value) % size for value in index.reshape(-1)]
+    view = _pick(node, build, build.view(node, tensor), axis, indices)
+    build.see(node.outputs[0], view.reshaped(build.shape(node.outputs[0])))
 
 
-def convert_reshape(node: Node, build: Builder) -> None:
-    """Reshape, Flatten, Squeeze, Unsqueeze → Reshape to the inferred shape; the batch stays the first axis."""
-    for name in ("allowzero", "axis", "axes", "shape"):
-        node.attribute(name)  # is in the inferred shape
-    given = build.ncnn_shape(node, node.inputs[0])
-    shape = build.ncnn_shape(node, node.outputs[0])
-    if math.prod(given) != math.prod(shape):
-        raise node.unsupported(
-            f"the model says that {given} becomes {shape}, which holds another number of values"
+def _pick(node: Node, build: Builder, view: View, axis: int, indices: Sequence[int]) -> View:
+    """Add what takes some indices of an axis, in their order; returns the view of the result."""
+    shape = view.shape
+    if list(indices) == list(range(shape[axis])):
+        return view
+    target = (*shape[:axis], len(indices), *shape[axis + 1 :])
+    around: Shape = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+    place = 1
+    if around[0] == 1:
+        around, place = around[1:], 0
+    blob = build.move(view, around, f"{node.name}_input")
+    runs = _runs(indices)
+    if len(runs) > _MOST_PIECES:
+        raise node.unsupported(f"its indices are {len(runs)} runs; at most {_MOST_PIECES} can be joined")
+    pieces = []
+    for first, last in runs:
+        part = (*around[:place], last - first, *around[place + 1 :])
+        pieces.append(
+            build.add_hidden("Crop", node, [blob], part, starts=(first,), ends=(last,), axes=(place,))
         )
-    build.add("Reshape", node, [build.blob(node, node.inputs[0])], **axis_sizes(shape))
+    if len(pieces) == 1:
+        return View.of(pieces[0], target)
+    whole = (*around[:place], len(indices), *around[place + 1 :])
+    return View.of(build.add_hidden("Concat", node, pieces, whole, axis=place), target)
 
 
-def convert_transpose(node: Node, build: Builder) -> None:
-    """Transpose that leaves the batch in place → Permute."""
-    tensor = node.inputs[0]
-    rank = len(build.ncnn_shape(node, tensor))
-    order = node.attribute("perm", list(range(rank, -1, -1)))
-    if order[0] != 0:
-        raise node.unsupported("the batch should stay the first axis", "perm")
-    # Inside out: w is the input's last axis.
-    names = {rank: "w", rank - 1: "h", rank - 2: "d" if rank == 4 else "c", rank - 3: "c"}
-    wanted = " ".join(names[axis] for axis in reversed(order[1:]))
-    build.add("Permute", node, [build.blob(node, tensor)], order_type=_ORDERS[rank].index(wanted))
+def _is_run(indices: Sequence[int]) -> bool:
+    return all(b == a + 1 for a, b in itertools.pairwise(indices))
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index:
+            runs[-1] = (runs[-1][0], index + 1)
+        else:
+            runs.append((index, index + 1))
+    return runs
 
 
 def convert_pad(node: Node, build: Builder) -> None:
-    """Pad of the two spatial axes → Padding."""
+    """Pad of the last two axes, and of channels with a constant → Padding; negative pads → Crop."""
     mode = node.attribute("mode", "constant")
     if mode not in _PAD_TYPES:
         raise node.unsupported(f"ncnn has no padding mode {mode!r}", "mode")
-    pads = _integers(node, build, 1, "pads")
-    rank = len(build.shape(node.inputs[0]))
-    if pads is None or len(pads) != 2 * rank or node.has_input(3):
-        raise node.unsupported("its pads should be constants, one pair for each axis", "pads")
-    if rank < 3 or any(pads[axis] or pads[rank + axis] for axis in range(rank - 2)):
-        raise node.unsupported("only the last two axes can be padded", "pads")
-    if any(pad < 0 for pad in pads):
-        raise node.unsupported("negative pads can't be converted", "pads")
     value = float(node.attribute("value", 0.0))
     if node.has_input(2):
         constant = build.constant(node.inputs[2])
         if constant is None:
             raise node.unsupported("its value should be constant", "value")
         value = float(constant.reshape(-1)[0])
-    top, left, bottom, right = pads[rank - 2], pads[rank - 1], pads[2 * rank - 2], pads[2 * rank - 1]
-    sides = {"top": top, "bottom": bottom, "left": left, "right": right}
-    build.add(
-        "Padding", node, [build.blob(node, node.inputs[0])], type=_PAD_TYPES[mode], value=value, **sides
-    )
+    pads = _pads(node, build)
+    view = build.view(node, node.inputs[0])
+    for axis, (before, after) in pads.items():
+        if before < 0 or after < 0:
+            indices = range(max(-before, 0), view.shape[axis] - max(-after, 0))
+            if not indices:
+                raise node.unsupported("its result is empty", "pads")
+            view = _pick(node, build, view, axis, list(indices))
+    grown = {axis: (max(b, 0), max(a, 0)) for axis, (b, a) in pads.items() if max(b, a) > 0}
+    if not grown:
+        build.see(node.outputs[0], view)
+        return
+    _add_padding(node, build, view, grown, mode, value)
 
 
-def _integers(node: Node, build: Builder, index: int, name: str) -> list[int] | None:
+def _add_padding(
+    node: Node, build: Builder, view: View, pads: dict[int, tuple[int, int]], mode: str, value: float
+) -> None:
+    rank = len(view.shape)
+    lower = [axis for axis in pads if axis < rank - 2]
+    if lower and (len(lower) > 1 or mode != "constant"):
+        raise node.unsupported("only the last two axes, or one more with a constant, can be padded", "pads")
+    channel = lower[0] if lower else max(rank - 3, 0)
+    outer = math.prod(view.shape[:channel])
+    if lower and outer != 1:
+        raise node.unsupported("axes before the padded ones should be of size 1", "pads")
+    height, width = (view.shape[axis] if axis >= 0 else 1 for axis in (rank - 2, rank - 1))
+    maps = math.prod(view.shape[: max(rank - 2, 0)])
+    if lower:  # (the padded axis, what lies between, h, w)
+        between = math.prod(view.shape[channel + 1 : rank - 2])
+        if between != 1:
+            raise node.unsupported("only neighbouring axes can be padded together", "pads")
+    source = (maps, height, width) if rank > 1 else (width,)
+    (top, bottom), (left, right) = (pads.get(axis, (0, 0)) for axis in (rank - 2, rank - 1))
+    front, behind = pads[channel] if lower else (0, 0)
+    params = {
+        "top": top,
+        "bottom": bottom,
+        "left": left,
+        "right": right,
+        "type": _PAD_TYPES[mode],
+        "value": value,
+    }
+    if lower:
+        params |= {"front": front, "behind": behind}
+    target: Shape = (width + left + right,)
+    if rank > 1:
+        target = (maps + front + behind, height + top + bottom, width + left + right)
+    blob = build.move(view, source, f"{node.name}_input")
+    build.add("Padding", node, [blob], shapes=[target], **params)
+
+
+def _pads(node: Node, build: Builder) -> dict[int, tuple[int, int]]:
+    """Return the pads before and after each axis that has any."""
+    tensor = node.inputs[0]
+    rank = len(build.shape(tensor))
+    pads = integers(node, build, 1, "pads")
+    axes = integers(node, build, 3, "axes") or list(range(rank))
+    if pads is None or len(pads) != 2 * len(axes):
+        raise node.unsupported("its pads should be constants, one pair for each axis", "pads")
+    pairs = zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True)
+    return {
+        build.positive_axis(node, tensor, axis, "axes"): (before, after)
+        for axis, before, after in pairs
+        if before or after
+    }
+
+
+def convert_tile(node: Node, build: Builder) -> None:
+    """Tile → Concats of the same blob, one for each repeated axis."""
+    repeats = integers(node, build, 1, "repeats")
+    if repeats is None or 0 in repeats:
+        raise node.unsupported("its repeats should be constants, 1 or more", "repeats")
+    view = build.view(node, node.inputs[0])
+    for axis, count in enumerate(repeats):
+        if count > 1:
+            shape = view.shape
+            around = (math.prod(shape[:axis]), math.prod(shape[axis:]))
+            blob = build.move(view, around, f"{node.name}_input")
+            wide = (around[0], around[1] * count)
+            joined = build.add_hidden("Concat", node, [blob] * count, wide, axis=1)
+            view = View.of(joined, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :]))
+    build.see(node.outputs[0], view)
+
+
+def integers(node: Node, build: Builder, index: int, name: str) -> list[int] | None:
     """Return the integers that an opset gives as an input, and an older one as an attribute."""
     values: Array | list[int] | None = node.attribute(name)
     if node.has_input(index):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,12 @@ class Node:
         value = self._attributes.get(name, default)
         return value.decode() if isinstance(value, bytes) else value
 
+    def with_attributes(self, **attributes: Any) -> Node:
+        """Return the node with other values for some attributes; what was read of it counts for both."""
+        twin = copy.copy(self)
+        twin._attributes = {**self._attributes, **attributes}
+        return twin
+
     def has_input(self, index: int) -> bool:
         """Say whether an optional input is given."""
         return index < len(self.inputs) and self.inputs[index] != ""
@@ -71,12 +78,15 @@ class Source:
         }
         self.inputs = [value.name for value in model.graph.input if value.name not in self.constants]
         self.outputs = [value.name for value in model.graph.output]
+        self.hidden: dict[str, tuple[int, ...]] = {}  # shapes of tensors that a converter made up
         self.nodes = self._fold_constants(model)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """Return a tensor's static shape; UnsupportedOperatorError where it is not known."""
         if tensor in self.constants:
             return self.constants[tensor].shape
+        if tensor in self.hidden:
+            return self.hidden[tensor]
         info = self._infos.get(tensor)
         if info is None or not info.HasField("shape"):
             raise UnsupportedOperatorError(
@@ -93,6 +103,13 @@ class Source:
         """Say whether a tensor that is not constant is float32."""
         info = self._infos.get(tensor)
         return info is None or info.elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.UNDEFINED)
+
+    def element_type(self, tensor: str) -> int:
+        """Return the ONNX element type of a tensor; UNDEFINED where it is not known."""
+        if tensor in self.constants:
+            return helper.np_dtype_to_tensor_dtype(self.constants[tensor].dtype)
+        info = self._infos.get(tensor)
+        return info.elem_type if info else int(onnx.TensorProto.UNDEFINED)
 
     def _fold_constants(self, model: onnx.ModelProto) -> list[Node]:
         nodes = []

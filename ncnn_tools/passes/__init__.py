@@ -11,7 +11,6 @@ from collections.abc import Callable
 from ncnn_tools.graph import Graph
 from ncnn_tools.passes.activation import fuse_activations
 from ncnn_tools.passes.batch_norm import fold_batch_norms
-from ncnn_tools.passes.channel_shuffle import fuse_channel_shuffles
 from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
 from ncnn_tools.passes.identity import remove_identities
@@ -23,7 +22,6 @@ PASSES: tuple[Pass, ...] = (
     remove_identities,
     remove_dead_layers,
     merge_duplicates,
-    fuse_channel_shuffles,
     fold_batch_norms,
     fuse_activations,
     insert_splits,

@@ -26,6 +26,11 @@ PLAIN = [
     LayerSchema("Swish"),
     LayerSchema("Mish"),
     LayerSchema("ELU", params(alpha=(0, 0.1))),
+    LayerSchema("CELU", params(alpha=(0, 1.0))),
+    LayerSchema("SELU", params(alpha=(0, 1.67326324), gamma=(1, 1.050700987))),
+    LayerSchema("Erf"),
+    LayerSchema("Softplus"),
+    LayerSchema("Reorg", params(stride=(0, 1), mode=(1, 0))),
     LayerSchema("GELU", params(fast_gelu=(0, 0))),
     LayerSchema("HardSigmoid", params(alpha=(0, 0.2), beta=(1, 0.5))),
     LayerSchema("HardSwish", params(alpha=(0, 0.2), beta=(1, 0.5))),
@@ -91,10 +96,10 @@ PLAIN = [
 # Layers that carry no weights and that nothing here writes: known, so that files holding them can be read.
 # fmt: off
 OTHERS = (
-    "AbsVal", "ArgMax", "BNLL", "CELU", "Cast", "CopyTo", "CumulativeSum", "DeepCopy", "DetectionOutput", "Diag",
-    "Einsum", "Erf", "Exp", "Flip", "Fold", "GLU", "GridSample", "InverseSpectrogram", "LRN", "Log", "MVN",
+    "AbsVal", "ArgMax", "BNLL", "Cast", "CopyTo", "CumulativeSum", "DeepCopy", "DetectionOutput", "Diag",
+    "Einsum", "Exp", "Flip", "Fold", "GLU", "GridSample", "InverseSpectrogram", "LRN", "Log", "MVN",
     "PSROIPooling", "Packing", "Pooling1D", "Pooling3D", "Power", "PriorBox", "Proposal", "ROIAlign", "ROIPooling",
-    "Reorg", "RotaryEmbed", "SDPA", "SELU", "SPP", "Shrink", "Softplus", "Spectrogram", "StatisticsPooling",
+    "RotaryEmbed", "SDPA", "SPP", "Shrink", "Spectrogram", "StatisticsPooling",
     "Threshold", "Tile", "Unfold", "YoloDetectionOutput", "Yolov3DetectionOutput",
 )
 # fmt: on

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ncnn_tools.errors import UnsupportedOperatorError
 from ncnn_tools.graph import Graph, Layer, new_layer
 from ncnn_tools.onnx2ncnn import convert_onnx
+from ncnn_tools.onnx2ncnn.view import ncnn_shape
 from ncnn_tools.passes import insert_splits
 from ncnn_tools.runtime import Runtime, RuntimeOptions
 
@@ -111,14 +112,16 @@ def _run_graph(graph: Graph, feeds: Values, options: RuntimeOptions | None = Non
     complete = graph.copy()
     insert_splits(complete)
     runtime = Runtime.from_graph(complete, options)
-    return runtime.run({name: value[0] for name, value in feeds.items()}, graph.outputs)
+    return runtime.run(
+        {name: value.reshape(ncnn_shape(value.shape)) for name, value in feeds.items()}, graph.outputs
+    )
 
 
 def _assert_close(actual: Array, expected: Array, what: str = "") -> None:
-    """Compare a blob with the ONNX tensor it stands for: same shape but for the batch, values within TOLERANCE."""
-    assert actual.shape == expected.shape[1:], what
+    """Compare a blob with the ONNX tensor it stands for: its shape in ncnn, values within TOLERANCE."""
+    assert actual.shape == ncnn_shape(expected.shape), what
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
-    worst = float(np.abs(actual - expected[0]).max(initial=0))
+    worst = float(np.abs(actual - expected.reshape(actual.shape)).max(initial=0))
     assert worst <= TOLERANCE * scale, f"{what}: off by {worst} of {scale}"
 
 
