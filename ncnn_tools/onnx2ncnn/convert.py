@@ -18,10 +18,12 @@ from ncnn_tools.onnx2ncnn import reduction_ops as reduction
 from ncnn_tools.onnx2ncnn import resize_ops as resize
 from ncnn_tools.onnx2ncnn import shape_ops as shape
 from ncnn_tools.onnx2ncnn import view_ops as view
+from ncnn_tools.onnx2ncnn.adaptive_pooling import ADAPTIVE_AVERAGE_POOL, replace_adaptive_pools
 from ncnn_tools.onnx2ncnn.builder import Builder, Converter
 from ncnn_tools.onnx2ncnn.source import Source
 
 OPERATORS: Mapping[str, Converter] = {
+    ADAPTIVE_AVERAGE_POOL: pooling.convert_adaptive_pooling,
     **dict.fromkeys(activation.UNARY_OPERATORS, activation.convert_unary),
     **dict.fromkeys(arithmetic.BINARY_OPERATORS, arithmetic.convert_binary),
     **dict.fromkeys(arithmetic.VARIADIC_OPERATORS, arithmetic.convert_variadic),
@@ -85,6 +87,7 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
     whatever can't be converted exactly.
     """
     source = Source(model)
+    replace_adaptive_pools(source)
     _check_operators(source)
     build = Builder(source)
     for tensor in source.inputs:

@@ -55,6 +55,14 @@ def convert_pooling(node: Node, build: Builder) -> None:
     )
 
 
+def convert_adaptive_pooling(node: Node, build: Builder) -> None:
+    """Adaptive average pooling (see `adaptive_pooling`) → Pooling."""
+    source, target = (map_shape(node, build, tensor) for tensor in (node.inputs[0], node.outputs[0]))
+    blob = build.blob(node, node.inputs[0], source)
+    sizes = {"out_h": target[1], "out_w": target[2]}
+    build.add("Pooling", node, [blob], shapes=[target], pooling_type=_AVERAGE, adaptive_pooling=1, **sizes)
+
+
 def _tail(node: Node, window: Window, source: Shape, target: Shape, *, ceil: bool) -> tuple[int, int]:
     """Return what the last windows lack beyond the pads, along h and w: with `ceil_mode` they may."""
     tail = []

@@ -36,7 +36,8 @@ def convert_reduction(node: Node, build: Builder) -> None:
         raise node.unsupported("only floats can be computed with")
     axes = integers(node, build, 1, "axes") or []
     node.attribute("keepdims")  # is in the result's shape
-    if not axes and node.attribute("noop_with_empty_axes", 0):
+    noop = bool(node.attribute("noop_with_empty_axes", 0))
+    if not axes and noop:
         build.see(node.outputs[0], build.view(node, tensor))
         return
     chosen = {build.positive_axis(node, tensor, axis, "axes") for axis in axes or range(len(shape))}

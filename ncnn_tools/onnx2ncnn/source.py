@@ -28,6 +28,7 @@ class Node:
     """One ONNX node. It notes which attributes were read, so that none is passed over in silence."""
 
     def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
+        self.proto = proto
         self.operator = proto.op_type
         self.name = proto.name or (proto.output[0] if proto.output else proto.op_type)
         self.inputs: list[str] = list(proto.input)
