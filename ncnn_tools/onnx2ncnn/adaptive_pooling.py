@@ -28,6 +28,7 @@ _LINEAR = {
 }
 _MOST_NODES = 4096  # of a region: 1 + the sum of a window's values, for the largest windows met
 _TOLERANCE = 1e-4
+_CHANNELS_FIRST, _CHANNELS_LAST = (0, 1, 2, 3), (0, 3, 1, 2)
 
 Float32 = npt.NDArray[np.float32]
 
@@ -42,11 +43,11 @@ def replace_adaptive_pools(source: Source) -> int:
         start = views[0].inputs[0] if views else gather.inputs[0]
         if start in source.constants or not _is_map(source, start):
             continue
-        regions = _regions(source, gather)
-        region = next((r for r in regions if _is_adaptive_pool(source, start, [*views, *r])), None)
-        if region is not None:
-            _replace(source, start, region)
-            replaced += 1
+        replaced += any(
+            _replace_if_adaptive(source, start, views, region, order)
+            for region in _regions(source, gather)
+            for order in (_CHANNELS_FIRST, _CHANNELS_LAST)
+        )
     return replaced
 
 
@@ -105,17 +106,23 @@ def _closes(source: Source, inside: list[Node], last: Node, readers: dict[str, l
     return _is_map(source, last.outputs[0])
 
 
-def _is_adaptive_pool(source: Source, start: str, region: list[Node]) -> bool:
+def _replace_if_adaptive(
+    source: Source, start: str, views: list[Node], region: list[Node], order: tuple[int, ...]
+) -> bool:
+    """Replace a region if it pools the map that `start` is with its axes in `order`."""
     before, after = source.shape(start), source.shape(region[-1].outputs[0])
-    if before[1] != after[1]:
+    if before[order[1]] != after[1]:
         return False
     value = np.random.default_rng(0).standard_normal(before, dtype=np.float32)
     try:
-        actual = _evaluate(source, start, region, value)
+        actual = _evaluate(source, start, [*views, *region], value)
     except Exception:  # the evaluator raises whatever numpy makes of a model's mistakes
         return False
-    expected = adaptive_average_pool(value, after[2:])
-    return bool(actual.shape == expected.shape and np.allclose(actual, expected, rtol=0, atol=_TOLERANCE))
+    expected = adaptive_average_pool(value.transpose(order), after[2:])
+    if actual.shape != expected.shape or not np.allclose(actual, expected, rtol=0, atol=_TOLERANCE):
+        return False
+    _replace(source, start, region, order)
+    return True
 
 
 def _evaluate(source: Source, start: str, region: list[Node], value: Float32) -> Float32:
@@ -143,12 +150,19 @@ def adaptive_average_pool(value: Float32, sizes: Iterable[int]) -> Float32:
     return result.astype(np.float32)
 
 
-def _replace(source: Source, start: str, region: list[Node]) -> None:
+def _replace(source: Source, start: str, region: list[Node], order: tuple[int, ...]) -> None:
     last = region[-1]
+    nodes = []
+    if order != _CHANNELS_FIRST:
+        channels_first = f"{last.outputs[0]}_channels_first"
+        source.hidden[channels_first] = tuple(source.shape(start)[axis] for axis in order)
+        view = helper.make_node("Transpose", [start], [channels_first], name=channels_first, perm=order)
+        nodes.append(Node(view, source.opset))
+        start = channels_first
     pool = Node(
         helper.make_node(ADAPTIVE_AVERAGE_POOL, [start], last.outputs[:1], name=last.name), source.opset
     )
     members = {id(node) for node in region}
     place = source.nodes.index(last)
-    source.nodes[place] = pool
+    source.nodes[place : place + 1] = [*nodes, pool]
     source.nodes = [node for node in source.nodes if id(node) not in members]
