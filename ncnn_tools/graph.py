@@ -193,6 +193,10 @@ class Graph:
         gone = {id(layer) for layer in layers}
         self.layers = [layer for layer in self.layers if id(layer) not in gone]
 
+    def replace(self, old: Layer, new: Layer) -> None:
+        """Put a layer in another's place (by identity, not equality)."""
+        self.layers = [new if layer is old else layer for layer in self.layers]
+
     def redirect(self, old: str, new: str) -> None:
         """Let every reader of a blob read another one."""
         for layer in self.layers:

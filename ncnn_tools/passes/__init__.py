@@ -14,6 +14,7 @@ from ncnn_tools.passes.batch_norm import fold_batch_norms
 from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
 from ncnn_tools.passes.identity import remove_identities
+from ncnn_tools.passes.spelled_activation import recognize_activations
 from ncnn_tools.passes.split import insert_splits
 
 Pass = Callable[[Graph], int]
@@ -22,6 +23,7 @@ PASSES: tuple[Pass, ...] = (
     remove_identities,
     remove_dead_layers,
     merge_duplicates,
+    recognize_activations,
     fold_batch_norms,
     fuse_activations,
     insert_splits,
