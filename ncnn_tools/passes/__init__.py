@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.passes.activation import fuse_activations
-from ncnn_tools.passes.batch_norm import fold_batch_norms
 from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
+from ncnn_tools.passes.fold_backward import fold_into_producers
+from ncnn_tools.passes.fold_forward import fold_into_consumers
 from ncnn_tools.passes.identity import remove_identities
+from ncnn_tools.passes.merge_affine import merge_affines
 from ncnn_tools.passes.spelled_activation import recognize_activations
 from ncnn_tools.passes.split import insert_splits
 
@@ -24,7 +26,9 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_layers,
     merge_duplicates,
     recognize_activations,
-    fold_batch_norms,
+    merge_affines,
+    fold_into_producers,
+    fold_into_consumers,
     fuse_activations,
     insert_splits,
 )
