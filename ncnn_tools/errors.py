@@ -41,3 +41,7 @@ class UnsupportedOperatorError(NcnnToolsError):
 
 class RuntimeFailedError(NcnnToolsError):
     """The ncnn runtime refused to load or to run a model."""
+
+
+class RuntimeCrashedError(RuntimeFailedError):
+    """The process that ran a model was ended by a signal, or took longer than its limit."""

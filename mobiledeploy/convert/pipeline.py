@@ -24,17 +24,15 @@ from mobiledeploy.bundle import (
     file_hash,
     open_bundle,
 )
+from mobiledeploy.convert.check import VariantCheck
 from mobiledeploy.convert.keys import Plan
 from mobiledeploy.convert.reference import Reference, make_reference
-from mobiledeploy.convert.request import ConvertRequest
+from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
 from mobiledeploy.convert.samples import input_data
 from mobiledeploy.convert.variants import (
     build_graph,
     calibrate,
-    check_fp32,
     make_variant,
-    ncnn_outputs,
-    parity,
     reference_outputs,
     write_variant,
 )
@@ -42,9 +40,7 @@ from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import load_onnx
 from ncnn_tools.files import write_atomically
-from ncnn_tools.runtime import Runtime
-
-Outputs = Mapping[str, FloatArray]
+from ncnn_tools.isolated import IsolatedRuntime
 
 
 def convert(request: ConvertRequest, progress: Progress | None = None) -> tuple[Bundle, bool]:
@@ -88,11 +84,15 @@ class _Builder:
         self.data = input_data(self.request, reference.file.inputs)
         self._check_mask(reference)
         samples = self._samples()
-        expected = reference_outputs(self.folder / ONNX_FILE, samples)
-        variants = {
-            precision: self._variant(precision, reference, samples, expected)
-            for precision in self.request.precisions
-        }
+        with IsolatedRuntime() as runtime:
+            self.check = self._prepare_check(runtime, reference, samples)
+            # fp32 first: calibration runs it in this process, so it must have run in the other one.
+            made = {
+                precision: self._variant(precision)
+                for precision in PRECISIONS
+                if precision in self.request.precisions
+            }
+        variants = {precision: made[precision] for precision in self.request.precisions}
         manifest = self._manifest(reference, variants)
         write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
@@ -132,17 +132,23 @@ class _Builder:
     def _input_blobs(self) -> dict[str, str]:
         return dict(zip((spec.name for spec in self.data.inputs), self.graph.inputs, strict=True))
 
+    def _prepare_check(
+        self, runtime: IsolatedRuntime, reference: Reference, samples: Mapping[str, FloatArray]
+    ) -> VariantCheck:
+        outputs = {
+            spec.name: (blob, spec.shape)
+            for spec, blob in zip(reference.file.outputs, self.graph.outputs, strict=True)
+        }
+        expected = reference_outputs(self.folder / ONNX_FILE, samples)
+        return VariantCheck(runtime, self._input_blobs(), outputs, samples, expected, self.request.matte)
+
     @cached_property
     def _thresholds(self) -> dict[str, float]:
+        if "fp32" not in self.request.precisions:
+            self.check.graph(self.graph)
         return calibrate(self.graph, self.data, self.request.method, self.progress)
 
-    def _variant(
-        self,
-        precision: str,
-        reference: Reference,
-        samples: Mapping[str, FloatArray],
-        expected: Mapping[str, FloatArray],
-    ) -> dict[str, Any]:
+    def _variant(self, precision: str) -> dict[str, Any]:
         if previous := self._same(precision):
             variant = previous.variant(precision)
             for file in (variant.param, variant.bin):
@@ -152,16 +158,7 @@ class _Builder:
         thresholds = self._thresholds if precision == "int8" else {}
         facts = write_variant(make_variant(self.graph, precision, thresholds), self.folder, precision)
         self.progress(f"comparing {precision} with onnxruntime", 0, 0)
-        outputs = {
-            spec.name: (blob, spec.shape)
-            for spec, blob in zip(reference.file.outputs, self.graph.outputs, strict=True)
-        }
-        runtime = Runtime(self.folder / f"{precision}.param", self.folder / f"{precision}.bin")
-        actual = ncnn_outputs(runtime, self._input_blobs(), outputs, samples)
-        figures = parity(actual, expected, self.request.matte)
-        if precision == "fp32":
-            check_fp32(figures)
-        return {**facts, "parity": figures}
+        return {**facts, "parity": self.check.files(self.folder, precision)}
 
     def _manifest(self, reference: Reference, variants: Mapping[str, Any]) -> dict[str, Any]:
         request = self.request

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper
 
 from mobiledeploy.convert import convert
-from mobiledeploy.convert.variants import FP32_TOLERANCE
+from mobiledeploy.convert.check import FP32_TOLERANCE
 from mobiledeploy.errors import ConversionError, UsageError
 from mobiledeploy.report.bundle_table import bundle_table
 from mobiledeploy.source.reference import open_session
