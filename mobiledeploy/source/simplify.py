@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobiledeploy.errors import ConversionError
-from mobiledeploy.source.onnx_file import OnnxFile, load_onnx
+from mobiledeploy.source.onnx_file import OnnxFile, load_onnx, save_onnx
 from mobiledeploy.source.reference import open_session, random_inputs, relative_error, run
-from ncnn_tools.files import write_atomically
 
 # Folding only reorders float32 sums: far below this. A larger error is a bug in the simplifier.
 _TOLERANCE = 1e-4
@@ -42,8 +41,12 @@ def simplify_onnx(source: Path, target: Path, *, timeout_s: float = 300) -> Simp
     original = load_onnx(source)
     with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as folder:
         candidate = Path(folder) / "simplified.onnx"
-        reason = _run_onnxsim(source.resolve(), candidate, timeout_s) or _difference(original, candidate)
-        write_atomically(target, (source if reason else candidate).read_bytes())
+        reason = _run_onnxsim(source.resolve(), candidate, timeout_s)
+        simplified = original
+        if not reason:
+            simplified, reason = _checked(original, candidate)
+        # Not the candidate's bytes: onnxsim writes the weights of a large model into a file of their own.
+        save_onnx(simplified.model, target)
     return Simplification(simplified=not reason, reason=reason)
 
 
@@ -65,16 +68,18 @@ def _run_onnxsim(source: Path, target: Path, timeout_s: float) -> str:
     return ""
 
 
-def _difference(original: OnnxFile, path: Path) -> str:
-    """Return how the model at `path` differs from the original, or an empty string."""
+def _checked(original: OnnxFile, path: Path) -> tuple[OnnxFile, str]:
+    """Load the model at `path`; returns it, or the original and how it differs."""
     try:
         simplified = load_onnx(path)
         if (simplified.inputs, simplified.outputs) != (original.inputs, original.outputs):
-            return "onnxsim changed the model's inputs or outputs"
+            return original, "onnxsim changed the model's inputs or outputs"
         inputs = random_inputs(original.inputs, seed=1)
         expected = run(open_session(original.model.SerializeToString()), inputs)
-        actual = run(open_session(path), inputs)
+        actual = run(open_session(simplified.model.SerializeToString()), inputs)
     except ConversionError as error:
-        return f"onnxsim's result does not run: {error.message}"
+        return original, f"onnxsim's result does not run: {error.message}"
     worst = max(relative_error(actual[name], expected[name]) for name in expected)
-    return "" if worst <= _TOLERANCE else f"onnxsim changed the result by {worst:.1e}"
+    if worst > _TOLERANCE:
+        return original, f"onnxsim changed the result by {worst:.1e}"
+    return simplified, ""

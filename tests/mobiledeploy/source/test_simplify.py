@@ -114,3 +114,18 @@ def test_bad_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MobileDeployError, match="not an ONNX model"):
         simplify_onnx(tmp_path / "bad.onnx", tmp_path / "target.onnx")
     assert not (tmp_path / "target.onnx").exists()
+
+
+def test_weights_that_onnxsim_puts_beside_the_model_are_kept(
+    source: Path, tmp_path: Path, fake_onnxsim: Callable[[str], None]
+) -> None:
+    """onnxsim does so for models of more than about 100 MB."""
+    fake_onnxsim(
+        "import sys, onnx\n"
+        "options = {'save_as_external_data': True, 'size_threshold': 0, 'location': 'weights.data'}\n"
+        "onnx.save(onnx.load(sys.argv[1]), sys.argv[2], **options)"
+    )
+    target = tmp_path / "target.onnx"
+    assert simplify_onnx(source, target) == Simplification(simplified=True)
+    target = target.rename(tmp_path / "fake/elsewhere.onnx")
+    assert [tensor.name for tensor in onnx.load(target).graph.initializer] == ["zero", "one", "rest"]
