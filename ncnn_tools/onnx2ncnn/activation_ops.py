@@ -8,8 +8,9 @@ import numpy as np
 from onnx import TensorProto
 
 from ncnn_tools.graph import Layer
+from ncnn_tools.onnx2ncnn.broadcasting import broadcast
 from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
-from ncnn_tools.onnx2ncnn.source import Array, Node
+from ncnn_tools.onnx2ncnn.source import Node
 from ncnn_tools.onnx2ncnn.view import Shape, ncnn_axis
 from ncnn_tools.schema import ParamValue
 
@@ -141,34 +142,27 @@ def _bound(node: Node, build: Builder, index: int, name: str, default: float) ->
 
 def convert_prelu(node: Node, build: Builder) -> None:
     """PRelu with one slope or one a channel → PReLU; with any other → max(x, 0) + slope · min(x, 0)."""
-    slope = build.constant(node.inputs[1])
-    if slope is None:
-        raise node.unsupported("its slope should be constant")
-    tensor = node.inputs[0]
-    shape = build.shape(tensor)
-    full = slope.reshape((1,) * (len(shape) - slope.ndim) + slope.shape)
-    held = build.ncnn_shape(node, tensor)
-    if slope.size == 1:
+    shape, slopes = (build.shape(tensor) for tensor in node.inputs)
+    values = build.constant(node.inputs[1])
+    one_a_channel = (1,) * (len(shape) - len(slopes)) + slopes == tuple(
+        size if axis == 1 else 1 for axis, size in enumerate(shape)
+    )
+    if values is not None and values.size == 1:
         layer = _pointwise("PReLU", node, build, num_slope=1)
-    elif ncnn_axis(shape, 1) == 0 and full.size == slope.shape[-min(slope.ndim, len(shape) - 1)]:
-        layer = build.add("PReLU", node, [build.blob(node, tensor)], num_slope=int(slope.size))
+    elif values is not None and one_a_channel and ncnn_axis(shape, 1) == 0:
+        layer = build.add("PReLU", node, [build.blob(node, node.inputs[0])], num_slope=int(values.size))
     else:
-        _prelu_of_any_shape(node, build, full, held)
+        _prelu_in_parts(node, build)
         return
-    layer.set_weight("slope", as_floats(slope))
+    layer.set_weight("slope", as_floats(values))
 
 
-def _prelu_of_any_shape(node: Node, build: Builder, slope: Array, held: Shape) -> None:
-    shape = build.shape(node.inputs[0])
-    if ncnn_axis(shape, len(shape) - len(held)) != 0:
-        raise node.unsupported(f"slope of shape {slope.shape} for shape {shape} can't be converted")
-    blob = build.blob(node, node.inputs[0])
-    slopes = build.memory(node, slope, node.inputs[1], slope.shape[len(shape) - len(held) :])
-    zero = {"with_scalar": 1, "b": 0.0}
-    above = build.add_hidden("BinaryOp", node, [blob], held, op_type=4, **zero)
-    below = build.add_hidden("BinaryOp", node, [blob], held, op_type=5, **zero)
-    scaled = build.add_hidden("BinaryOp", node, [below, slopes], held, op_type=2)
-    build.add("BinaryOp", node, [above, scaled], shapes=[held], op_type=0)
+def _prelu_in_parts(node: Node, build: Builder) -> None:
+    (blob, slopes), shape = broadcast(node, build, node.inputs)
+    above = build.add_hidden("BinaryOp", node, [blob], shape, op_type=4, with_scalar=1, b=0.0)
+    below = build.add_hidden("BinaryOp", node, [blob], shape, op_type=5, with_scalar=1, b=0.0)
+    scaled = build.add_hidden("BinaryOp", node, [below, slopes], shape, op_type=2)
+    build.add("BinaryOp", node, [above, scaled], shapes=[shape], op_type=0)
 
 
 def convert_softmax(node: Node, build: Builder) -> None:

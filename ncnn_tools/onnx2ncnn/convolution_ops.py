@@ -15,8 +15,9 @@ def convert_conv(node: Node, build: Builder) -> None:
     """Conv → Convolution, or ConvolutionDepthWise where it has groups; InnerProduct from one pixel to one pixel."""
     weight, bias = _constants(node, build)
     group = int(node.attribute("group", 1))
-    source, target = _maps(node, build, weight.shape[1] * group)
+    source = _source_maps(node, build, weight.shape[1] * group)
     window = Window.read(node, weight.shape[2:], source[1:])
+    target = map_shape(node, build, node.outputs[0])
     if group == 1 and source[1:] == target[1:] == (1, 1):
         _as_inner_product(node, build, weight, bias, window)
         return
@@ -45,7 +46,8 @@ def convert_conv_transpose(node: Node, build: Builder) -> None:
     """ConvTranspose → Deconvolution, or DeconvolutionDepthWise where it has groups."""
     weight, bias = _constants(node, build)
     group = int(node.attribute("group", 1))
-    source, target = _maps(node, build, weight.shape[0])
+    source = _source_maps(node, build, weight.shape[0])
+    target = map_shape(node, build, node.outputs[0])
     params = _transposed_window(node, weight, source, target)
     # ONNX: (in, out/group, kh, kw); ncnn: (group, out/group, in/group, kh, kw).
     grouped = weight.reshape(group, weight.shape[0] // group, *weight.shape[1:]).swapaxes(1, 2)
@@ -88,11 +90,11 @@ def _without_same(node: Node, by_shape: bool) -> Node:
     return node.with_attributes(auto_pad="VALID") if by_shape else node
 
 
-def _maps(node: Node, build: Builder, channels: int) -> tuple[Shape, Shape]:
-    source, target = (map_shape(node, build, tensor) for tensor in (node.inputs[0], node.outputs[0]))
+def _source_maps(node: Node, build: Builder, channels: int) -> Shape:
+    source = map_shape(node, build, node.inputs[0])
     if source[0] != channels:  # shape inference passes over this; ncnn would read beyond the input
         raise node.unsupported(f"its weights are for {channels} channels, the input has shape {source}")
-    return source, target
+    return source
 
 
 def _constants(node: Node, build: Builder) -> tuple[Array, Array | None]:

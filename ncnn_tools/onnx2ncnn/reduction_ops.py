@@ -22,6 +22,8 @@ _REDUCTIONS = {
     "ReduceLogSumExp": 10,
 }
 _AS_POOLING = {"ReduceMax": 0, "ReduceMean": 1}
+# What a reduction makes of a single value, where it does not leave it as it is: ncnn's UnaryOp (src/layer/unaryop.h).
+_OF_ONE_VALUE = {"ReduceSumSquare": 4, "ReduceL1": 0, "ReduceL2": 0, "ReduceLogSum": 8}
 
 REDUCTION_OPERATORS = tuple(_REDUCTIONS)
 
@@ -51,10 +53,15 @@ def convert_reduction(node: Node, build: Builder) -> None:
     ):
         add_global_pooling(node, build, _AS_POOLING[node.operator], shape[1:])
         return
-    if not reduced and node.operator in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"):
+    if reduced:
+        _reduce(node, build, shape, reduced)
+    elif node.operator in _OF_ONE_VALUE:
+        blob = build.blob_in_order(node, tensor)
+        build.add(
+            "UnaryOp", node, [blob], shapes=[build.graph.shapes[blob]], op_type=_OF_ONE_VALUE[node.operator]
+        )
+    else:
         build.see(node.outputs[0], build.view(node, tensor).reshaped(build.shape(node.outputs[0])))
-        return
-    _reduce(node, build, shape, reduced)
 
 
 def _reduce(node: Node, build: Builder, shape: Shape, reduced: set[int]) -> None:

@@ -6,6 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from ncnn_tools.onnx2ncnn.builder import Builder
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape, View, ncnn_axis
@@ -125,6 +127,8 @@ def convert_gather(node: Node, build: Builder) -> None:
     if index is None or build.constant(tensor) is not None:
         raise node.unsupported("its indices should be constant and its data an activation", "indices")
     size = build.shape(tensor)[axis]
+    if not np.all((index >= -size) & (index < size)):
+        raise node.unsupported(f"its indices reach beyond the {size} values of axis {axis}", "indices")
     indices = [int(value) % size for value in index.reshape(-1)]
     view = _pick(node, build, build.view(node, tensor), axis, indices)
     build.see(node.outputs[0], view.reshaped(build.shape(node.outputs[0])))

@@ -100,18 +100,26 @@ def test_prelu(check_operator: Check, shape: tuple[int, ...], per_channel: bool)
     check_operator("PRelu", {"x": shape}, {"slope": slope})
 
 
-def test_prelu_with_a_slope_of_one_axis_means_the_last(check_operator: Check, check_refused: Check) -> None:
+def test_prelu_with_a_slope_of_one_axis_means_the_last(check_operator: Check) -> None:
     slope = np.arange(5, dtype=np.float32)
     check_operator("PRelu", {"x": (1, 5)}, {"slope": slope})
-    check_refused("PRelu", {"x": (1, 5, 5, 5)}, {"slope": slope})
+    check_operator("PRelu", {"x": (1, 5, 5, 5)}, {"slope": slope})
 
 
-def test_prelu_with_a_slope_a_value_is_refused(check_refused: Check) -> None:
-    check_refused("PRelu", {"x": (1, 3, 4, 5)}, {"slope": np.ones((3, 4, 5), np.float32)})
+@given(shape=SHAPES, data=st.data())
+def test_prelu_with_a_slope_of_any_shape(
+    check_operator: Check, shape: tuple[int, ...], data: st.DataObject
+) -> None:
+    kept = [data.draw(st.booleans()) for _ in shape]
+    slope = tuple(size if keep else 1 for size, keep in zip(shape, kept, strict=True))
+    slope = slope[data.draw(st.integers(0, len(slope))) :]
+    values = np.random.default_rng(0).normal(0, 1, slope).astype(np.float32)
+    check_operator("PRelu", {"x": shape}, {"slope": values})
 
 
-def test_prelu_with_a_computed_slope_is_refused(check_refused: Check) -> None:
-    check_refused("PRelu", {"x": (1, 3, 4, 5), "slope": (1, 3, 1, 1)})
+def test_prelu_with_a_computed_slope(check_operator: Check) -> None:
+    check_operator("PRelu", {"x": (1, 3, 4, 5), "slope": (1, 3, 1, 1)})
+    check_operator("PRelu", {"x": (2, 3, 4), "slope": (4,)})
 
 
 def statistics(channels: int) -> dict[str, np.ndarray]:
@@ -151,14 +159,18 @@ def test_softmax_takes_the_last_axis_by_default(check_operator: Check) -> None:
     check_operator("Softmax", {"x": (1, 3, 4, 5)})
 
 
-def test_softmax_over_the_batch_is_refused(check_refused: Check) -> None:
-    check_refused("Softmax", {"x": (1, 3)}, axis=0, attribute="axis")
+def test_softmax_over_the_first_axis(check_operator: Check) -> None:
+    check_operator("Softmax", {"x": (1, 3)}, axis=0)
+    check_operator("Softmax", {"x": (4, 3, 2)}, axis=0)
 
 
-def test_softmax_before_opset_13(check_operator: Check, check_refused: Check) -> None:
-    check_operator("Softmax", {"x": (1, 3, 4)}, opset=11, axis=2)
-    check_operator("Softmax", {"x": (1, 7)}, opset=11)
-    check_refused("Softmax", {"x": (1, 3, 4)}, opset=11, axis=1, attribute="axis")
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("shape", [(1, 3, 4), (1, 7, 1), (2, 3, 4)])
+def test_softmax_before_opset_13_runs_over_the_last_axes(
+    check_operator: Check, shape: tuple[int, ...], axis: int
+) -> None:
+    check_operator("Softmax", {"x": shape}, opset=11, axis=axis)
+    check_operator("Softmax", {"x": shape}, opset=11)
 
 
 @pytest.mark.parametrize(("operator", "opset"), [("Identity", 18), ("Dropout", 11), ("Dropout", 18)])

@@ -113,20 +113,37 @@ def test_an_activation_with_itself(check_operator: Check, operator: str) -> None
     check_operator(operator, {"x": (1, 3, 4)}, order=["x", "x"], feeds={"x": values((1, 3, 4))})
 
 
-def test_three_operands_are_refused(check_refused: Check) -> None:
-    check_refused("Max", {"x": (1, 3), "y1": (1, 3), "z": (1, 3)})
+@given(
+    operator=st.sampled_from(["Sum", "Mean", "Max", "Min"]),
+    pair=broadcast_pairs(),
+    count=st.integers(1, 4),
+    constant=st.booleans(),
+)
+def test_any_number_of_operands(
+    check_operator: Check, operator: str, pair: tuple[Shape, Shape], count: int, constant: bool
+) -> None:
+    first, second = pair
+    second = (1,) * (len(first) - len(second)) + second
+    inputs = {f"x{i}": (first, second)[i % 2] for i in range(count)}
+    check_operator(operator, inputs, {"c": values(second)} if constant else {})
 
 
-def test_one_operand_is_refused(check_refused: Check) -> None:
-    check_refused("Max", {"x": (1, 3)})
+@given(
+    operator=st.sampled_from(OPERATORS),
+    shape=shapes(min_rank=3),
+    batch=st.integers(2, 3),
+    swap=st.booleans(),
+)
+def test_a_constant_that_has_a_batch(
+    check_operator: Check, operator: str, shape: Shape, batch: int, swap: bool
+) -> None:
+    constants = {"c": values((batch, *shape[1:]), 2)}
+    order = ["c", "x"] if swap else ["x", "c"]
+    check_operator(operator, {"x": shape}, constants, order=order, feeds={"x": values(shape)})
 
 
-def test_a_constant_that_differs_along_the_batch_is_refused(check_refused: Check) -> None:
-    check_refused("Add", {"x": (1, 3)}, {"c": np.zeros((2, 3), np.float32)})
-
-
-def test_a_scalar_that_adds_axes_is_refused(check_refused: Check) -> None:
-    check_refused("Add", {"x": (1, 3)}, {"c": np.zeros((1, 1, 1), np.float32)})
+def test_a_scalar_that_adds_axes(check_operator: Check) -> None:
+    check_operator("Add", {"x": (1, 3)}, {"c": np.ones((1, 1, 1), np.float32)})
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan"])

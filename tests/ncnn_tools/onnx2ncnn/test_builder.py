@@ -58,9 +58,22 @@ def relu(make_model: Make, shape: tuple[int, ...]) -> onnx.ModelProto:
     return make_model([node("Relu", ["x"], ["y"])], {"x": shape}, ["y"])
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (1, 2, 2, 2, 2, 2), (1, 0, 3)])
-def test_shapes_that_ncnn_does_not_hold_are_refused(make_model: Make, shape: tuple[int, ...]) -> None:
-    with pytest.raises(UnsupportedOperatorError, match="tensor 'x'"):
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 5)])
+def test_shapes_with_and_without_a_batch(
+    make_model: Make, check_model: Check, shape: tuple[int, ...]
+) -> None:
+    check_model(relu(make_model, shape))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2, 2, 2, 2), (2, 2, 2, 2, 2), (1, 1, 1, 2, 2, 2)])
+def test_inputs_of_more_axes_than_ncnn_holds_are_refused(make_model: Make, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=r"node 'x'.*one to 4 axes"):
+        convert_onnx(relu(make_model, shape))
+
+
+@pytest.mark.parametrize("shape", [(0,), (1, 0, 3)])
+def test_inputs_without_values_are_refused(make_model: Make, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=r"tensor 'x'.*holds no values"):
         convert_onnx(relu(make_model, shape))
 
 

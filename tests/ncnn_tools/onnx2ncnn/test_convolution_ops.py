@@ -84,7 +84,6 @@ def test_conv_without_pads(check_operator: Check) -> None:
 
 def test_conv_refusals(check_refused: Check) -> None:
     weight = {"w": normal(4, 3, 3, 3)}
-    check_refused("Conv", {"x": (1, 3, 7)}, {"w": normal(4, 3, 3)}, attribute="kernel_shape")
     check_refused("Conv", {"x": (1, 3, 7, 7, 7)}, {"w": normal(4, 3, 3, 3, 3)}, attribute="kernel_shape")
     check_refused("Conv", {"x": (1, 3, 7, 7), "w": (1, 3, 3, 3)})
     check_refused("Conv", {"x": (1, 3, 7, 7), "b": (1, 4)}, weight, order=["x", "w", "b"])
@@ -114,14 +113,39 @@ def test_conv_transpose(
     check_operator("ConvTranspose", {"x": case.shape}, case.constants, **attributes)
 
 
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("strides", [[1, 1], [2, 2], [3, 1]])
+def test_conv_transpose_with_automatic_pads(check_operator: Check, mode: str, strides: list[int]) -> None:
+    weight = {"w": normal(3, 4, 3, 4)}
+    check_operator("ConvTranspose", {"x": (1, 3, 7, 6)}, weight, auto_pad=mode, strides=strides)
+
+
+@pytest.mark.parametrize("mode", ["NOTSET", "SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("size", [[15, 15], [14, 13], [13, 16]])
+def test_conv_transpose_to_a_given_size(check_operator: Check, mode: str, size: list[int]) -> None:
+    check_operator(
+        "ConvTranspose",
+        {"x": (1, 3, 7, 7)},
+        {"w": normal(3, 4, 3, 3)},
+        output_shape=size,
+        strides=[2, 2],
+        auto_pad=mode,
+    )
+
+
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_of_sequences(check_operator: Check, operator: str, group: int) -> None:
+    transposed = operator == "ConvTranspose"
+    constants = {"w": normal(4, 8 // group if transposed else 4 // group, 3)}
+    attributes = {"strides": [2], "pads": [1, 2], "dilations": [2], "group": group}
+    check_operator(operator, {"x": (1, 4, 9)}, constants, **attributes)
+
+
 def test_conv_transpose_refusals(check_refused: Check) -> None:
     shapes, weight = {"x": (1, 3, 7, 7)}, {"w": normal(3, 4, 3, 3)}
-    check_refused("ConvTranspose", shapes, weight, attribute="auto_pad", auto_pad="SAME_UPPER")
-    check_refused(
-        "ConvTranspose", shapes, weight, attribute="output_shape", output_shape=[15, 15], strides=[2, 2]
-    )
-    check_refused("ConvTranspose", shapes, weight, attribute="pads", pads=[0, -1, 0, 0])
-    check_refused("ConvTranspose", {"x": (1, 3, 7)}, {"w": normal(3, 4, 3)}, attribute="kernel_shape")
+    check_refused("ConvTranspose", {**shapes, "w": (3, 4, 3, 3)})
+    check_refused("ConvTranspose", {"x": (2, 3, 7, 7)}, weight)
 
 
 @given(
@@ -142,8 +166,21 @@ def test_gemm(
     check_operator("Gemm", {"x": (1, depth)}, constants, transB=int(trans_b), alpha=alpha, beta=beta)
 
 
+@given(
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 24), st.integers(1, 17)),
+    trans_a=st.booleans(),
+    trans_b=st.booleans(),
+)
+def test_gemm_of_several_rows(
+    check_operator: Check, sizes: tuple[int, int, int], trans_a: bool, trans_b: bool
+) -> None:
+    rows, depth, outputs = sizes
+    shape = (depth, rows) if trans_a else (rows, depth)
+    constants = {"b": normal(outputs, depth) if trans_b else normal(depth, outputs), "c": normal(outputs)}
+    check_operator("Gemm", {"x": shape}, constants, transA=int(trans_a), transB=int(trans_b))
+
+
 def test_gemm_refusals(check_refused: Check) -> None:
-    check_refused("Gemm", {"x": (1, 1)}, {"b": normal(1, 5)}, attribute="transA", transA=1)
     check_refused("Gemm", {"x": (1, 1), "b": (1, 5)})
     check_refused("Gemm", {"x": (1, 4), "c": (1, 5)}, {"b": normal(4, 5)}, order=["x", "b", "c"])
 
@@ -176,14 +213,19 @@ def test_matmul_of_equal_rank(
 
 @pytest.mark.parametrize(
     ("left", "right"),
-    [((1, 1, 3, 4), (1, 5, 4, 2)), ((1, 5, 3, 4), (1, 1, 4, 2)), ((1, 2, 1, 3, 4), (1, 1, 5, 4, 2))],
+    [((1, 1, 3, 4), (1, 5, 4, 2)), ((1, 5, 3, 4), (1, 1, 4, 2)), ((3, 1, 2, 4), (4, 5)), ((2, 4), (3, 4, 5))],
 )
 def test_matmul_that_broadcasts(check_operator: Check, left: tuple[int, ...], right: tuple[int, ...]) -> None:
     check_operator("MatMul", {"l": left, "r": right})
 
 
+def test_matmul_with_constants_of_other_ranks(check_operator: Check) -> None:
+    check_operator("MatMul", {"x": (1, 2, 3, 4)}, {"w": normal(4, 5)})
+    check_operator("MatMul", {"x": (1, 4)}, {"w": normal(1, 4, 5)})
+    check_operator("MatMul", {"x": (1, 3, 4)}, {"w": normal(4)})
+    check_operator("MatMul", {"x": (1, 4)}, {"w": normal(3, 1)}, order=["w", "x"])
+    check_operator("MatMul", {"x": (4,)}, {"w": normal(4)})
+
+
 def test_matmul_refusals(check_refused: Check) -> None:
-    check_refused("MatMul", {"x": (1, 2, 3, 4)}, {"w": normal(4, 5)})
-    check_refused("MatMul", {"x": (1, 4)}, {"w": normal(1, 4, 5)})
-    check_refused("MatMul", {"x": (1, 3, 4)}, {"w": normal(4)})
-    check_refused("MatMul", {"x": (1, 4)}, {"w": normal(3, 1)}, order=["w", "x"])
+    check_refused("MatMul", {"l": (1, 2, 1, 3, 4), "r": (1, 1, 5, 4, 2)})

@@ -162,11 +162,14 @@ def test_what_ncnn_does_not_have_is_refused(
     )
 
 
+@pytest.mark.parametrize(("mode", "width"), [("linear", 9), ("linear", 3), ("nearest", 8)])
+def test_sequences(check_operator: Check, mode: str, width: int) -> None:
+    check_operator("Resize", {"x": (1, 3, 4)}, {"sizes": np.array([1, 3, width])}, order=BY_SIZES, mode=mode)
+
+
 def test_other_axes_are_refused(check_refused: Check) -> None:
     sizes = {"sizes": np.array([1, 6, 4, 4])}
     check_refused("Resize", {"x": (1, 3, 4, 4)}, sizes, order=BY_SIZES, attribute="axes")
-    sizes = {"sizes": np.array([1, 3, 8])}
-    check_refused("Resize", {"x": (1, 3, 4)}, sizes, order=BY_SIZES, attribute="axes")
 
 
 def test_scales_that_do_not_give_whole_sizes_are_refused(check_refused: Check) -> None:
