@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ncnn_tools.graph import Layer
+from ncnn_tools.onnx2ncnn.broadcasting import broadcast
 from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
@@ -22,12 +23,32 @@ def convert_batch_normalization(node: Node, build: Builder) -> None:
     node.outputs = node.outputs[:1]
     channels = _channels(node, build)
     values = [_constant(node, build, index, channels) for index in range(1, 5)]
-    blob, shape = _channels_first(node, build)
     eps = float(node.attribute("epsilon", 1e-5))
+    if build.shape(node.inputs[0])[0] != 1:
+        _scale_and_shift(node, build, [value.astype(np.float64) for value in values], eps)
+        return
+    blob, shape = _channels_first(node, build)
     layer = build.add("BatchNorm", node, [blob], shapes=[shape], channels=channels, eps=eps)
     for name, value in zip(("slope", "bias", "mean", "var"), values, strict=True):
         layer.set_weight(name, as_floats(value))
     layer.weights = {spec.name: layer.weights[spec.name] for spec in layer.weight_specs()}
+
+
+def _scale_and_shift(node: Node, build: Builder, values: list[Array], eps: float) -> None:
+    """Normalize channels that are not the first axis in ncnn: a factor and an offset for each."""
+    slope, bias, mean, var = values
+    factor = slope / np.sqrt(var + eps)
+    tensor, result = node.inputs[0], node.outputs[0]
+    shape = (-1, *(1 for _ in build.shape(tensor)[2:]))
+    constants = {f"{result}_factor": factor, f"{result}_offset": bias - factor * mean}
+    for name, value in constants.items():
+        build.source.constants[name] = value.astype(np.float32).reshape(shape)
+    scale, shift = constants
+    blobs, target = broadcast(node, build, [tensor, scale])
+    scaled = build.add_hidden("BinaryOp", node, blobs, target, op_type=2)
+    build.see_hidden(f"{result}_scaled", scaled, build.shape(tensor))
+    blobs, target = broadcast(node, build, [f"{result}_scaled", shift])
+    build.add("BinaryOp", node, blobs, shapes=[target], op_type=0)
 
 
 def convert_instance_normalization(node: Node, build: Builder) -> None:
