@@ -23,7 +23,6 @@ from ncnn_tools.onnx2ncnn.builder import Builder, Converter
 from ncnn_tools.onnx2ncnn.source import Source
 
 OPERATORS: Mapping[str, Converter] = {
-    ADAPTIVE_AVERAGE_POOL: pooling.convert_adaptive_pooling,
     **dict.fromkeys(activation.UNARY_OPERATORS, activation.convert_unary),
     **dict.fromkeys(arithmetic.BINARY_OPERATORS, arithmetic.convert_binary),
     **dict.fromkeys(arithmetic.VARIADIC_OPERATORS, arithmetic.convert_variadic),
@@ -79,6 +78,11 @@ OPERATORS: Mapping[str, Converter] = {
 }
 
 
+# What this package puts in the place of what an exporter has spelled out.
+_RECOGNIZED: Mapping[str, Converter] = {ADAPTIVE_AVERAGE_POOL: pooling.convert_adaptive_pooling}
+_CONVERTERS = {**OPERATORS, **_RECOGNIZED}
+
+
 def convert_onnx(model: onnx.ModelProto) -> Graph:
     """Convert a model of static shape and batch 1; blobs keep the ONNX tensors' names.
 
@@ -93,7 +97,7 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
     for tensor in source.inputs:
         build.input(tensor)
     for node in source.nodes:
-        OPERATORS[node.operator](node, build)
+        _CONVERTERS[node.operator](node, build)
         if unread := node.unread():
             raise node.unsupported("this attribute is not known", unread[0])
     for tensor in source.outputs:
@@ -104,7 +108,7 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
 
 def _check_operators(source: Source) -> None:
     """Refuse all operators that have no converter at once, so that a person sees the whole list."""
-    unknown = {node.operator: node for node in reversed(source.nodes) if node.operator not in OPERATORS}
+    unknown = {node.operator: node for node in reversed(source.nodes) if node.operator not in _CONVERTERS}
     if not unknown:
         return
     first = next(node for node in source.nodes if node.operator in unknown)

@@ -7,6 +7,7 @@ change nothing are left out. Permute knows four axes: where more move, a search 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import deque
@@ -149,7 +150,7 @@ def _several_permutes(source: Shape, factors: Shape, order: Order, target: Shape
     """Permute runs of axes, four at a time, in the fewest steps (breadth first)."""
     steps: list[Step] = []
     shape, current = source, tuple(range(len(order)))
-    for cuts, blocks in _block_moves(current, order):
+    for cuts, blocks in _block_moves(order):
         sizes = tuple(math.prod(factors[axis] for axis in run) for run in _runs(current, cuts))
         moved = tuple(axis for block in blocks for axis in _runs(current, cuts)[block])
         result = tuple(sizes[block] for block in blocks)
@@ -163,8 +164,10 @@ def _several_permutes(source: Shape, factors: Shape, order: Order, target: Shape
 Move = tuple[tuple[int, ...], Order]  # where the axes are cut into runs, and the order of the runs
 
 
-def _block_moves(start: Order, goal: Order) -> list[Move]:
-    """Return the fewest moves of up to four runs of axes each that lead from one order to another."""
+@functools.cache
+def _block_moves(goal: Order) -> list[Move]:
+    """Return the fewest moves of up to four runs of axes each that lead to an order of axes."""
+    start = tuple(range(len(goal)))
     came_from: dict[Order, tuple[Order, Move] | None] = {start: None}
     waiting = deque([start])
     while goal not in came_from:

@@ -37,7 +37,7 @@ def convert_gemm(node: Node, build: Builder) -> None:
         if bias.ndim == 2 and bias.shape[0] != 1:
             raise node.unsupported("C should be one row")
         bias = np.broadcast_to(bias.reshape(-1), (rows.shape[0],))
-    _linear(node, build, view, alpha * rows, bias)
+    _linear(node, build, view, rows if alpha == 1 else alpha * rows, bias)
 
 
 def convert_matmul(node: Node, build: Builder) -> None:

@@ -140,6 +140,10 @@ def _pick(node: Node, build: Builder, view: View, axis: int, indices: Sequence[i
     if list(indices) == list(range(shape[axis])):
         return view
     target = (*shape[:axis], len(indices), *shape[axis + 1 :])
+    stride = _stride(indices, shape[axis])
+    if stride > 1:  # every so many: one column of the axis seen as a matrix
+        columns = view.reshaped((*shape[:axis], shape[axis] // stride, stride, *shape[axis + 1 :]))
+        return _pick(node, build, columns, axis + 1, [indices[0]]).reshaped(target)
     around: Shape = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
     place = 1
     if around[0] == 1:
@@ -158,6 +162,14 @@ def _pick(node: Node, build: Builder, view: View, axis: int, indices: Sequence[i
         return View.of(pieces[0], target)
     whole = (*around[:place], len(indices), *around[place + 1 :])
     return View.of(build.add_hidden("Concat", node, pieces, whole, axis=place), target)
+
+
+def _stride(indices: Sequence[int], size: int) -> int:
+    """Return the step with which the indices go through a whole axis, or 0."""
+    step = indices[1] - indices[0] if len(indices) > 1 else 0
+    if step < 2 or size % step or list(indices) != list(range(indices[0] % step, size, step)):
+        return 0
+    return step
 
 
 def _is_run(indices: Sequence[int]) -> bool:

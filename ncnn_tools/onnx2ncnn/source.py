@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 _RANDOM = {
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 }
+_LARGEST_SHAPE_VALUE = 1024  # values: what may say a shape (Reshape's, a Slice's bounds) has fewer
 _LARGEST_CONSTANT = 2**28  # values: a gigabyte of float32, more than any phone could load
 
 
@@ -67,12 +68,10 @@ class Source:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         """Read a model; InvalidModelError where it is not valid ONNX."""
-        inferred = _checked_with_shapes(model)
+        inferred = _checked_with_shapes(_without_weights(model))
         opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
         self.opset = opsets[0] if opsets else 1
-        self.constants: dict[str, Array] = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
-        }
+        self.constants: dict[str, Array] = {tensor.name: _value(tensor) for tensor in model.graph.initializer}
         self._infos = {
             info.name: info.type.tensor_type
             for info in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
@@ -149,6 +148,36 @@ class Source:
     def _is_too_large(self, tensor: str) -> bool:
         info = self._infos.get(tensor)
         return info is not None and math.prod(axis.dim_value for axis in info.shape.dim) > _LARGEST_CONSTANT
+
+
+def _value(tensor: onnx.TensorProto) -> Array:
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise InvalidModelError(f"this is not a valid ONNX model: tensor {tensor.name!r}: {error}") from None
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model whose large weights are inputs instead: checking and inference copy a model several times."""
+    graph = model.graph
+    given = {value.name for value in graph.input}
+    small = [tensor for tensor in graph.initializer if math.prod(tensor.dims) <= _LARGEST_SHAPE_VALUE]
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    light.functions.extend(model.functions)
+    light.graph.name = graph.name
+    light.graph.node.extend(graph.node)
+    light.graph.output.extend(graph.output)
+    light.graph.value_info.extend(graph.value_info)
+    light.graph.sparse_initializer.extend(graph.sparse_initializer)
+    light.graph.initializer.extend(small)
+    light.graph.input.extend(graph.input)
+    kept = {tensor.name for tensor in small}
+    light.graph.input.extend(
+        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in graph.initializer
+        if tensor.name not in kept | given
+    )
+    return light
 
 
 def _checked_with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -146,7 +146,7 @@ def test_slice_with_steps(check_operator: Check, data: st.DataObject, shape: lis
 def test_slice_refusals(check_refused: Check) -> None:
     shapes = {"x": (1, 6, 6)}
     check_refused("Slice", shapes, bounds_of([3], [3], axes=[1]), attribute="ends")
-    check_refused("Slice", {"x": (1, 200)}, bounds_of([0], [200], axes=[1], steps=[2]))
+    check_refused("Slice", {"x": (1, 200)}, bounds_of([0], [198], axes=[1], steps=[2]))
     check_refused(
         "Slice", {**shapes, "s": (1, 1)}, bounds_of([], [3]), order=["x", "s", "ends"], attribute="starts"
     )
@@ -180,7 +180,17 @@ def test_gather_of_several_indices(
 
 def test_gather_refusals(check_refused: Check) -> None:
     check_refused("Gather", {"x": (1, 4)}, {"i": np.array([4])}, attribute="indices", axis=1)
-    check_refused("Gather", {"x": (1, 200)}, {"i": np.arange(0, 200, 2)}, axis=1)
+    check_refused("Gather", {"x": (1, 200)}, {"i": np.arange(0, 198, 2)}, axis=1)
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 2), (1, 2), (2, 3), (0, 4)])
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_every_so_many_values_of_an_axis_are_one_crop(
+    check_operator: Check, start: int, step: int, axis: int
+) -> None:
+    bounds = bounds_of([start], [200], axes=[axis], steps=[step])
+    graph = check_operator("Slice", {"x": (1, 12, 24, 12)}, bounds)
+    assert [layer.type for layer in graph.layers].count("Crop") == 1
 
 
 @st.composite
