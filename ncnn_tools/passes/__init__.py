@@ -1,7 +1,8 @@
 """Graph passes: rewrites that leave what the graph computes as it is.
 
 Each pass stands in its own file, with a paragraph on why it holds, as a function that changes a graph in place
-and returns how many times it applied. They work on graphs without Split layers; `insert_splits` comes last.
+and returns how many times it applied. They work on graphs without Split layers; `insert_splits` comes last, once,
+after the others have run in turns until none of them finds anything.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from ncnn_tools.passes.fold_backward import fold_into_producers
 from ncnn_tools.passes.fold_forward import fold_into_consumers
 from ncnn_tools.passes.identity import remove_identities
 from ncnn_tools.passes.merge_affine import merge_affines
+from ncnn_tools.passes.parallel import merge_parallel_convolutions
 from ncnn_tools.passes.spelled_activation import recognize_activations
 from ncnn_tools.passes.split import insert_splits
+
+# Passes make work for each other: a merged branch lets a batch norm fold, which lets an activation fuse. Networks
+# settle in three rounds; the bound keeps two passes that undo each other from going on for ever.
+_MOST_ROUNDS = 8
 
 Pass = Callable[[Graph], int]
 
@@ -27,6 +33,7 @@ PASSES: tuple[Pass, ...] = (
     merge_duplicates,
     recognize_activations,
     merge_affines,
+    merge_parallel_convolutions,
     fold_into_producers,
     fold_into_consumers,
     fuse_activations,
@@ -37,8 +44,11 @@ PASSES: tuple[Pass, ...] = (
 def optimize(graph: Graph) -> Graph:
     """Return an optimized copy of a graph that has no Split layers yet, with the Splits that ncnn needs."""
     result = graph.copy()
-    for apply in PASSES:
-        apply(result)
+    *repeated, last = PASSES
+    for _ in range(_MOST_ROUNDS):
+        if not sum(apply(result) for apply in repeated):
+            break
+    last(result)
     result.forget_missing_blobs()
     result.check()
     return result

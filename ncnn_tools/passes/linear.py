@@ -16,15 +16,48 @@ from ncnn_tools.schema import Activation
 
 CONVOLUTIONS = frozenset({"Convolution", "ConvolutionDepthWise"})
 DECONVOLUTIONS = frozenset({"Deconvolution", "DeconvolutionDepthWise"})
-LINEAR = CONVOLUTIONS | DECONVOLUTIONS | {"InnerProduct"}
+LINEAR = CONVOLUTIONS | DECONVOLUTIONS | {"InnerProduct", "Gemm"}
 
 _PADS = ("pad_left", "pad_right", "pad_top", "pad_bottom")
+_ONE_A_COLUMN, _NO_C = 4, -1  # Gemm: constant_broadcast_type_c (src/layer/gemm.cpp)
+_PLAIN_GEMM = {
+    "alpha": 1.0,
+    "beta": 1.0,
+    "trans_a": 0,
+    "constant_a": 0,
+    "constant_b": 1,
+    "int8_scale_term": 0,
+}
 _HOMOGENEOUS = (Activation.RELU, Activation.LEAKY_RELU)
 
 
 def is_linear(layer: Layer) -> bool:
     """Return whether a layer is linear but for its activation, with float weights of its own."""
+    if layer.type == "Gemm":
+        return _is_product_with_constant(layer)
     return layer.type in LINEAR and "weight" in layer.weights and "input_scale" not in layer.weights
+
+
+def _is_product_with_constant(gemm: Layer) -> bool:
+    """Return whether a Gemm multiplies each row of its only input with constant weights, and adds a constant bias."""
+    plain = all(gemm.get(name) == value for name, value in _PLAIN_GEMM.items())
+    known = {gemm.schema.params[name].id for name in gemm.schema.params} >= set(gemm.params)
+    has_c = gemm.get("constant_c") and gemm.get("constant_broadcast_type_c") in (_ONE_A_COLUMN, _NO_C)
+    return plain and known and len(gemm.inputs) == 1 and bool(has_c or not gemm.get("constant_c"))
+
+
+def output_count(layer: Layer) -> int:
+    """Return how many outputs (channels, columns) a linear layer has."""
+    return layer.integer("constant_n" if layer.type == "Gemm" else "num_output")
+
+
+def rows(layer: Layer) -> Float64:
+    """Return the weights of each output, (outputs, weights an output), float64."""
+    count = output_count(layer)
+    if layer.type != "Gemm":
+        return layer.weights["weight"].values().astype(np.float64).reshape(count, -1)
+    values = layer.weights["b"].values().astype(np.float64)
+    return values.reshape(count, -1) if layer.get("trans_b") else values.reshape(-1, count).T
 
 
 def is_padded(layer: Layer) -> bool:
@@ -42,13 +75,15 @@ def weight_matrix(layer: Layer) -> Float64:
 
 def bias_vector(layer: Layer) -> Float64:
     """Return a linear layer's bias, float64; zeros where it has none."""
-    if "bias" in layer.weights:
-        return layer.weights["bias"].data.astype(np.float64)
-    return np.zeros(layer.get("num_output"))
+    bias = layer.weights.get("c" if layer.type == "Gemm" else "bias")
+    return np.zeros(output_count(layer)) if bias is None else bias.values().astype(np.float64)
 
 
 def set_weights(layer: Layer, weight: Float64, bias: Float64) -> None:
-    """Give a linear layer new weights, and a bias where there is one."""
+    """Give a linear layer new weights, (outputs, …), and a bias where there is one."""
+    if layer.type == "Gemm":
+        _set_product(layer, weight, bias)
+        return
     has_bias = bool(bias.any()) or "bias" in layer.weights
     layer.set("bias_term", int(has_bias))
     layer.set("weight_data_size", int(weight.size))
@@ -58,26 +93,33 @@ def set_weights(layer: Layer, weight: Float64, bias: Float64) -> None:
     layer.weights = {spec.name: layer.weights[spec.name] for spec in layer.weight_specs()}
 
 
+def _set_product(gemm: Layer, weight: Float64, bias: Float64) -> None:
+    gemm.set("trans_b", 1)
+    gemm.set_weight("b", weight)
+    if bias.any() or "c" in gemm.weights:
+        gemm.set("constant_c", 1)
+        gemm.set("constant_broadcast_type_c", _ONE_A_COLUMN)
+        gemm.set_weight("c", bias)
+
+
 def can_scale_outputs(layer: Layer, affine: Affine) -> bool:
     """Return whether what a linear layer gives may be mapped before its activation instead of after."""
-    activation = layer.get("activation_type")
+    activation = None if layer.type == "Gemm" else layer.get("activation_type")
     return not activation or (activation in _HOMOGENEOUS and affine.is_positive_scale)
 
 
 def output_axis(graph: Graph, layer: Layer) -> int | None:
     """Return the axis of a linear layer's outputs along which its weights' rows lie."""
     rank = len(graph.shapes.get(layer.outputs[0], ()))
-    if layer.type == "InnerProduct":
+    if layer.type in ("InnerProduct", "Gemm"):
         return rank - 1 if rank in (1, 2) else None
     return 0 if rank == 3 else None
 
 
 def fold_after(layer: Layer, affine: Affine) -> None:
     """Let a linear layer compute affine(what it gives now); `affine` is along its outputs."""
-    outputs = layer.get("num_output")
-    weight = layer.weights["weight"].values().astype(np.float64).reshape(outputs, -1)
     bias = affine.factor * bias_vector(layer) + affine.offset
-    set_weights(layer, weight * affine.factor[:, None], bias)
+    set_weights(layer, rows(layer) * affine.factor[:, None], bias)
 
 
 def can_fold_before(graph: Graph, layer: Layer, affine: Affine) -> bool:
@@ -85,9 +127,9 @@ def can_fold_before(graph: Graph, layer: Layer, affine: Affine) -> bool:
     shape = graph.shapes.get(layer.inputs[0])
     if not is_linear(layer) or len(layer.inputs) != 1 or shape is None:
         return False
-    if layer.type == "InnerProduct":
-        rows = len(shape) == 2 and layer.get("weight_data_size") == layer.get("num_output") * shape[-1]
-        return not rows or affine.axis in (None, 1)
+    if layer.type in ("InnerProduct", "Gemm"):
+        row_by_row = len(shape) == 2 and rows(layer).shape[1] == shape[1]
+        return not row_by_row or affine.axis in (None, 1)
     if len(shape) != 3 or affine.axis not in (None, 0):
         return False
     if layer.type in DECONVOLUTIONS:
@@ -100,7 +142,7 @@ def can_fold_before(graph: Graph, layer: Layer, affine: Affine) -> bool:
 def fold_before(graph: Graph, layer: Layer, affine: Affine) -> None:
     """Let a linear layer compute of x what it computes of affine(x) now (see `can_fold_before`)."""
     shape = graph.shapes[layer.inputs[0]]
-    if layer.type == "InnerProduct":
+    if layer.type in ("InnerProduct", "Gemm"):
         _fold_before_product(layer, affine, shape)
         return
     factor, offset = (_spread(values, affine.axis, shape[:1]) for values in (affine.factor, affine.offset))
@@ -114,8 +156,7 @@ def fold_before(graph: Graph, layer: Layer, affine: Affine) -> None:
 
 
 def _fold_before_product(layer: Layer, affine: Affine, shape: tuple[int, ...]) -> None:
-    outputs = layer.get("num_output")
-    weight = layer.weights["weight"].values().astype(np.float64).reshape(outputs, -1)
+    weight = rows(layer)
     factor, offset = (_spread(values, affine.axis, shape) for values in (affine.factor, affine.offset))
     if factor.size != weight.shape[1]:  # a matrix, row by row
         factor, offset = (values[: weight.shape[1]] for values in (factor, offset))

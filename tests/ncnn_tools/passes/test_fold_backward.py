@@ -218,6 +218,31 @@ def test_outputs_of_rows(graph_of: GraphOf, linear: Linear, filled: Filled, appl
     apply_pass(fold_into_producers, graph_of(*layers, shape=(7, 5)), 1)
 
 
+@pytest.mark.parametrize("trans_b", [0, 1])
+@pytest.mark.parametrize("c_type", [None, -1, 4])
+def test_rows_times_a_constant_matrix(
+    graph_of: GraphOf, filled: Filled, apply_pass: Apply, types: Types, trans_b: int, c_type: int | None
+) -> None:
+    gemm = new_layer("Gemm", "a", ["x"], ["a"], constant_b=1, constant_n=6, constant_k=5, trans_b=trans_b)
+    if c_type is not None:
+        gemm.set("constant_c", 1)
+        gemm.set("constant_broadcast_type_c", c_type)
+    memory = filled(new_layer("MemoryData", "m", [], ["m"], w=6, h=1))
+    layers = [filled(gemm), memory, op(2, "a", "m", "b"), op(0, "b", 0.5, "y")]
+    assert types(apply_pass(fold_into_producers, graph_of(*layers, shape=(7, 5)), 2)) == [
+        "Gemm",
+        "MemoryData",
+    ]
+
+
+def test_another_kind_of_gemm_stays(graph_of: GraphOf, filled: Filled, apply_pass: Apply) -> None:
+    for more in ({"alpha": 2.0}, {"trans_a": 1}, {"constant_c": 1, "constant_broadcast_type_c": 0}):
+        gemm = new_layer("Gemm", "a", ["x"], ["a"], constant_b=1, constant_n=6, constant_k=5, **more)
+        shape = (5, 7) if "trans_a" in more else (7, 5)
+        graph = graph_of(filled(gemm), op(2, "a", 3.0, "y"), shape=shape)
+        apply_pass(fold_into_producers, graph, 0)
+
+
 def one(kind: str, source: str, target: str, **params: Any) -> Layer:
     return new_layer(kind, target, [source], [target], **params)
 

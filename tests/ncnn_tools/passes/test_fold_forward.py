@@ -170,6 +170,16 @@ def test_rows(
     apply_pass(fold_into_consumers, graph, int(folds))
 
 
+@pytest.mark.parametrize("code", [0, 2])
+def test_rows_times_a_constant_matrix(
+    graph_of: GraphOf, filled: Filled, apply_pass: Apply, types: Types, code: int
+) -> None:
+    memory = filled(new_layer("MemoryData", "m", [], ["m"], w=5))
+    gemm = filled(new_layer("Gemm", "y", ["b"], ["y"], constant_b=1, constant_n=4, constant_k=5))
+    graph = graph_of(memory, op(code, "a", "m", "b"), gemm, shape=(7, 5))
+    assert types(apply_pass(fold_into_consumers, graph, 1)) == ["ReLU", "MemoryData", "Gemm"]
+
+
 def test_through_concat_and_slice(graph_of: GraphOf, conv: Linear, scale: Linear, apply_pass: Apply) -> None:
     joined = new_layer("Concat", "c", ["t", "b"], ["c"])
     cut = new_layer("Slice", "s", ["c"], ["p", "q"], slices=(8, -233))
