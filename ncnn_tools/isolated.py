@@ -42,14 +42,15 @@ class IsolatedRuntime:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def load(self, param: Path, weights: Path) -> None:
-        """Load a pair of files, in place of those before.
+    def load(self, param: Path, weights: Path, options: Mapping[str, Any] | None = None) -> None:
+        """Load a pair of files, in place of those before. `options` are fields of `RuntimeOptions`.
 
         Raises RuntimeFailedError where ncnn refuses them, RuntimeCrashedError where it crashes or hangs on them.
         """
         if self._process is None:
             self._start()
-        self._ask({"load": [str(param.resolve()), str(weights.resolve())]}, {})
+        files = [str(param.resolve()), str(weights.resolve())]
+        self._ask({"load": files, "options": dict(options or {})}, {})
 
     def run(self, inputs: Mapping[str, Array], outputs: Iterable[str]) -> dict[str, Array]:
         """Run once and return the named blobs; arrays and errors as in `Runtime.run`, and those of `load`."""
@@ -103,7 +104,7 @@ class IsolatedRuntime:
         if code == -signal.SIGALRM:
             return RuntimeCrashedError(f"ncnn took longer than {self._time_limit_s:g} s{said}")
         if code < 0:
-            return RuntimeCrashedError(f"ncnn was ended by {_signal_text(-code)}{said}")
+            return RuntimeCrashedError(f"ncnn was ended by {signal_text(-code)}{said}")
         return RuntimeCrashedError(f"ncnn's process ended with exit status {code}{said}")
 
     def _said(self) -> str:
@@ -118,7 +119,8 @@ class IsolatedRuntime:
         return f"; it says: {lines[-1][:200]}" if lines else ""
 
 
-def _signal_text(number: int) -> str:
+def signal_text(number: int) -> str:
+    """Name a signal and say what it means: SIGSEGV (Segmentation fault)."""
     try:
         name = signal.Signals(number).name
     except ValueError:  # a real-time signal

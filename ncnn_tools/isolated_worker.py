@@ -57,7 +57,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what native code prints is no answer
 
     from ncnn_tools.errors import NcnnToolsError, RuntimeFailedError
-    from ncnn_tools.runtime import Runtime
+    from ncnn_tools.runtime import Runtime, RuntimeOptions
 
     runtime: Runtime | None = None
     while (message := receive(sys.stdin.buffer)) is not None:
@@ -70,7 +70,7 @@ def main() -> None:
             if "load" in header:
                 runtime = None
                 param, weights = map(Path, header["load"])
-                runtime = Runtime(param, weights)
+                runtime = Runtime(param, weights, RuntimeOptions(**header["options"]))
             elif runtime is None:
                 raise RuntimeFailedError("no model is loaded")
             else:

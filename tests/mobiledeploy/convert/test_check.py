@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import shutil
@@ -13,12 +14,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from mobiledeploy.convert import convert, pipeline
+from mobiledeploy.convert import check, convert, pipeline
 from mobiledeploy.convert.pipeline import build_graph
 from mobiledeploy.errors import ConversionError
+from mobiledeploy.source.reference import open_session, relative_error
+from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.graph import Graph, new_layer
 from ncnn_tools.isolated import IsolatedRuntime
 from ncnn_tools.quantize import quantize
+from ncnn_tools.runtime import Runtime, RuntimeOptions
 
 Fault = Callable[[Graph], None]
 
@@ -123,19 +127,56 @@ def test_int8_that_is_not_finite_is_refused(from_onnx, monkeypatch: pytest.Monke
         convert(from_onnx())
 
 
-def test_a_large_output_is_judged_by_its_size(request_for, tmp_path: Path) -> None:
-    """A difference of the last bits of 10 000 is more than 1e-4, and no fault."""
-    values = np.random.default_rng(0).normal(0, 1000, (8, 3, 3, 3)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 14, 14])],
-        [helper.make_tensor("w", TensorProto.FLOAT, values.shape, values.reshape(-1))],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, tmp_path / "large.onnx")
-    changes = {"model": None, "input_shapes": None, "output_names": None, "preprocessing": None}
-    changes |= {"source": tmp_path / "large.onnx", "mask": None, "calibration": None}
-    bundle, _ = convert(request_for(tmp_path / "b", precisions=("fp32",), **changes))
+@pytest.fixture
+def from_convolution(request_for, tmp_path: Path):
+    """Make a request for one 3x3 convolution of 32 channels, with weights of a standard deviation of `scale`."""
+
+    def make(scale: float):
+        values = np.random.default_rng(0).normal(0, scale, (32, 32, 3, 3)).astype(np.float32)
+        graph = helper.make_graph(
+            [helper.make_node("Conv", ["x", "w"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 32, 26, 26])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32, 24, 24])],
+            [helper.make_tensor("w", TensorProto.FLOAT, values.shape, values.reshape(-1))],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        onnx.save(model, tmp_path / "net.onnx")
+        changes = {"model": None, "input_shapes": None, "output_names": None, "preprocessing": None}
+        changes |= {"source": tmp_path / "net.onnx", "mask": None, "calibration": None}
+        return request_for(tmp_path / "b", precisions=("fp32",), **changes)
+
+    return make
+
+
+def test_a_large_output_is_judged_by_its_size(from_convolution) -> None:
+    """A difference in the last bits of 10 000 is more than 1e-4, and no fault."""
+    bundle, _ = convert(from_convolution(1000.0))
     assert bundle.variants["fp32"].parity["outputs"]["y"]["max_abs"] > 1e-4
+
+
+def error_of(bundle, *, winograd: bool) -> float:
+    fp32, x = bundle.variant("fp32"), np.load(bundle.samples()["x"])
+    runtime = Runtime(fp32.param, fp32.bin, RuntimeOptions(winograd=winograd))
+    session = open_session(bundle.onnx)
+    expected = [run_onnx(session, {"x": x[i : i + 1]})["y"][0] for i in range(len(x))]
+    actual = [runtime.run({"x": sample}, ["y"])["y"] for sample in x]
+    return relative_error(np.stack(actual), np.stack(expected))
+
+
+def test_more_rounding_by_winograd_is_no_fault(from_convolution, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds are moved around the errors that this convolution has with winograd and without."""
+    bundle, _ = convert(from_convolution(1.0))
+    rounded, exact = (error_of(bundle, winograd=winograd) for winograd in (True, False))
+    if rounded < 1.5 * exact:
+        pytest.skip("winograd rounds no more than other convolutions on this computer")
+    for within, beyond, message in (
+        ((rounded + exact) / 2, 2 * rounded, ""),
+        (0.9 * exact, 2 * rounded, "differs from onnxruntime"),
+        ((rounded + exact) / 2, 0.9 * rounded, "differs from onnxruntime"),
+    ):
+        monkeypatch.setattr(check, "FP32_TOLERANCE", within)
+        monkeypatch.setattr(check, "WINOGRAD_TOLERANCE", beyond)
+        shutil.rmtree(bundle.path, ignore_errors=True)
+        with pytest.raises(ConversionError, match=message) if message else contextlib.nullcontext():
+            convert(from_convolution(1.0))
