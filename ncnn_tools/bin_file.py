@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ncnn_tools.errors import FormatError, GraphError
 from ncnn_tools.graph import Graph, Storage, Weight
-from ncnn_tools.schema import WeightSpec
+from ncnn_tools.schema import LAYERS, WeightSpec
 
+_TAG_BYTES = 4
 _CODEBOOK_SIZE = 256
 _DTYPES: dict[Storage, np.dtype[Any]] = {
     Storage.RAW: np.dtype("<f4"),
@@ -46,13 +47,15 @@ class _Reader:
 
 
 def read_bin(graph: Graph, source: Path | bytes) -> None:
-    """Fill a graph (from `read_param`) with its weights.
+    """Fill a graph (from `read_param`) with its weights. Layers of unknown types are taken to have none.
 
     Raises FormatError, naming the offset, where the file is shorter or longer than the layers need.
     """
     path = source if isinstance(source, Path) else None
     reader = _Reader(source.read_bytes() if isinstance(source, Path) else source, path)
     for layer in graph.layers:
+        if layer.type not in LAYERS:
+            continue
         try:
             specs = layer.weight_specs()
             scale_term = layer.integer("int8_scale_term") if "int8_scale_term" in layer.schema.params else 0
@@ -81,6 +84,15 @@ def _read_weight(reader: _Reader, spec: WeightSpec, what: str) -> Weight:
     data = reader.take(spec.size, _DTYPES[storage], what)
     reader.take(-data.nbytes % 4, np.dtype("u1"), f"the padding of {what}")
     return Weight(data, storage, codebook, tag if storage is Storage.CODEBOOK else None)
+
+
+def stored_bytes(weight: Weight) -> int:
+    """Return how many bytes a weight takes in a .bin: tag, codebook, values and padding."""
+    size = weight.data.size * _DTYPES[weight.storage].itemsize
+    if weight.storage is Storage.RAW:
+        return size
+    codebook = 0 if weight.codebook is None else 4 * _CODEBOOK_SIZE
+    return _TAG_BYTES + codebook + size + -size % 4
 
 
 def write_bin(graph: Graph) -> bytes:

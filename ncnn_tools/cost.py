@@ -3,8 +3,11 @@
 The rules, by layer type:
 
 - Convolution, ConvolutionDepthWise (grouped ones too): each weight once for each output pixel. Deconvolution,
-  DeconvolutionDepthWise: each weight once for each input pixel. InnerProduct: each weight once for each row.
-  Gemm, MatMul: rows x columns x depth. These are the multiply-adds of the definition: winograd needs fewer.
+  DeconvolutionDepthWise: each weight once for each input pixel. The same in one and three dimensions, and for
+  DeformableConv2D. InnerProduct: each weight once for each row. Gemm, MatMul: rows x columns x depth. These are the
+  multiply-adds of the definition: winograd needs fewer.
+- SDPA: the two products, of queries with keys and of these with values. MultiHeadAttention: those and its four
+  projections. LSTM, GRU, RNN: each weight once for each step.
 - BatchNorm, Scale, PReLU: one for each value. BinaryOp, Eltwise: one for each value and each input after the first
   (one where there is a scalar in the second input's place). Pooling: one for each value of each window; global and
   adaptive pooling: one for each input value. Interp: four for each output value where it is bilinear, sixteen where
@@ -29,6 +32,8 @@ CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise", "Deconvolution", "Deconvo
 
 _MOVE_NOTHING = ("Input", "Split", "Noop")
 _BILINEAR, _BICUBIC = 2, 3
+_KINDS = ("", "DepthWise", "1D", "DepthWise1D", "3D", "DepthWise3D")
+_RECURRENT_WEIGHTS = ("weight_xc", "weight_hc", "weight_hr")
 
 
 @dataclass(frozen=True)
@@ -82,15 +87,19 @@ def _weight_bytes(layer: Layer, weight_bits: int) -> int:
     return sum(spec.size * (weight_bits if spec.tagged else 32) // 8 for spec in layer.weight_specs())
 
 
+def _has_dynamic_weight(layer: Layer) -> bool:
+    return "dynamic_weight" in layer.schema.params and bool(layer.integer("dynamic_weight"))
+
+
 def _each_output_pixel(layer: Layer, inputs: Blobs, outputs: Blobs) -> int:
-    if layer.integer("dynamic_weight"):
+    if _has_dynamic_weight(layer):
         per_output = inputs[1].count // layer.integer("num_output")
         return outputs[0].count * per_output
     return math.prod(outputs[0].shape[1:]) * layer.integer("weight_data_size")
 
 
 def _each_input_pixel(layer: Layer, inputs: Blobs, _outputs: Blobs) -> int:
-    weights = inputs[1].count if layer.integer("dynamic_weight") else layer.integer("weight_data_size")
+    weights = inputs[1].count if _has_dynamic_weight(layer) else layer.integer("weight_data_size")
     return math.prod(inputs[0].shape[1:]) * weights
 
 
@@ -103,6 +112,26 @@ def _gemm(layer: Layer, inputs: Blobs, outputs: Blobs) -> int:
     if not depth:
         depth = inputs[0].shape[0] if layer.integer("trans_a") else inputs[0].shape[-1]
     return outputs[0].count * depth
+
+
+def _attention(layer: Layer, inputs: Blobs, _outputs: Blobs) -> int:
+    embed = layer.integer("embed_dim")
+    given = inputs[: len(inputs) - layer.integer("attn_mask")]  # q, [k, [v]]: one left out is the one before
+    query, key, value = given[0], given[min(1, len(given) - 1)], given[-1]
+    queries, keys = query.shape[0], key.shape[0]
+    projections = embed * (2 * query.count + key.count + value.count)
+    return projections + 2 * queries * keys * embed
+
+
+def _scaled_dot_product(_layer: Layer, inputs: Blobs, outputs: Blobs) -> int:
+    query, key = inputs[:2]
+    keys = key.shape[1]
+    return keys * (query.count + outputs[0].count)
+
+
+def _each_step(layer: Layer, inputs: Blobs, _outputs: Blobs) -> int:
+    weights = sum(spec.size for spec in layer.weight_specs() if spec.name in _RECURRENT_WEIGHTS)
+    return inputs[0].shape[0] * weights
 
 
 def _mat_mul(_layer: Layer, inputs: Blobs, outputs: Blobs) -> int:
@@ -136,10 +165,14 @@ def _softmax(_layer: Layer, _inputs: Blobs, outputs: Blobs) -> int:
 
 
 _MACS: dict[str, Callable[[Layer, Blobs, Blobs], int]] = {
-    "Convolution": _each_output_pixel,
-    "ConvolutionDepthWise": _each_output_pixel,
-    "Deconvolution": _each_input_pixel,
-    "DeconvolutionDepthWise": _each_input_pixel,
+    **{f"Convolution{kind}": _each_output_pixel for kind in _KINDS},
+    **{f"Deconvolution{kind}": _each_input_pixel for kind in _KINDS},
+    "DeformableConv2D": _each_output_pixel,
+    "MultiHeadAttention": _attention,
+    "SDPA": _scaled_dot_product,
+    "LSTM": _each_step,
+    "GRU": _each_step,
+    "RNN": _each_step,
     "InnerProduct": _each_row,
     "Gemm": _gemm,
     "MatMul": _mat_mul,

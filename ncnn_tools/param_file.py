@@ -27,10 +27,12 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 _TOKEN = re.compile(r'[+-]?\d+="[^"]*"|\S+')
 
 
-def read_param(source: Path | str) -> Graph:
+def read_param(source: Path | str, *, known_only: bool = True) -> Graph:
     """Read a .param file (a Path) or its text (a str) into a graph without weights.
 
-    Raises FormatError, naming the line, for anything that ncnn would refuse or read differently.
+    Without `known_only`, layers of types that ncnn does not have stay in the graph, without their parameters.
+
+    Raises FormatError, naming the line, for anything (else) that ncnn would refuse or read differently.
     """
     path = source if isinstance(source, Path) else None
     lines = _text(source).splitlines()
@@ -43,7 +45,7 @@ def read_param(source: Path | str) -> Graph:
         if not line.strip():
             continue
         try:
-            layer = _layer(line)
+            layer = _layer(line, known_only)
             _note_blobs(layer, seen)
         except ValueError as error:
             raise FormatError(path, f"line {number}", str(error)) from None
@@ -80,12 +82,12 @@ def _counts(path: Path | None, line: str) -> tuple[int, int]:
     return layers, blobs
 
 
-def _layer(line: str) -> Layer:
+def _layer(line: str, known_only: bool) -> Layer:
     fields = _TOKEN.findall(line)
     if len(fields) < 4:
         raise ValueError("a layer needs a type, a name and two counts")
     kind, name = fields[0], fields[1]
-    if kind not in LAYERS:
+    if known_only and kind not in LAYERS:
         raise ValueError(f"ncnn has no layer type {kind!r}")
     inputs, outputs = _count(fields[2]), _count(fields[3])
     names = fields[4 : 4 + inputs + outputs]
@@ -95,6 +97,8 @@ def _layer(line: str) -> Layer:
         if len(text.encode()) > MAX_NAME:
             raise ValueError(f"the name {text[:40]!r}… is longer than {MAX_NAME} bytes")
     layer = Layer(kind, name, names[:inputs], names[inputs:])
+    if kind not in LAYERS:
+        return layer  # what wrote it may have another syntax for parameters too
     for token in fields[4 + inputs + outputs :]:
         key, value = _parameter(token)
         layer.params[key] = value

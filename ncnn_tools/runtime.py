@@ -52,7 +52,7 @@ class Runtime:
             if code != 0:
                 raise RuntimeFailedError(f"ncnn can't load {path} (code {code})")
         self._blobs = {blob.name for blob in self._net.blobs()}
-        self._input_shapes = _input_shapes(read_param(param))
+        self._input_shapes = input_shapes(read_param(param))
 
     @classmethod
     def from_graph(cls, graph: Graph, options: RuntimeOptions | None = None) -> Runtime:
@@ -94,7 +94,7 @@ class Runtime:
             raise RuntimeFailedError(f"the model has no blob {name!r}")
 
 
-def _input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Map each input whose size the file gives to its shape; a width of 0 leaves the size free."""
     return {
         layer.outputs[0]: tuple(size for axis in ("c", "d", "h", "w") if (size := layer.integer(axis)))
@@ -106,7 +106,8 @@ def _input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 def _to_mat(array: Array) -> ncnn.Mat:
     if not 1 <= array.ndim <= 4:
         raise RuntimeFailedError(f"ncnn takes one to four axes, not shape {array.shape}")
-    return ncnn.Mat(np.ascontiguousarray(array, dtype=np.float32)).clone()
+    held = np.ascontiguousarray(array, dtype=np.float32)  # until it is cloned: the Mat alone does not hold it
+    return ncnn.Mat(held).clone()
 
 
 def _apply(option: ncnn.Option, chosen: RuntimeOptions) -> None:

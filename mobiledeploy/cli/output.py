@@ -25,14 +25,14 @@ def print_runs(runs: Sequence[Run], form: str, *, details: bool = False) -> None
 
 def print_table(table: Table, form: str, *, document: object, notes: Sequence[str]) -> None:
     """Print a table on stdout (as JSON the document), and notes below it, or on stderr where stdout is for programs."""
-    from mobiledeploy.report.formats import render
+    from mobiledeploy.report.formats import markdown_text, render
 
     columns, rows = table
     click.echo(render(columns, rows, form, document=document))
     if form in ("table", "markdown") and notes:
         click.echo("")
     for note in notes:
-        click.echo(note, err=form in ("csv", "json"))
+        click.echo(markdown_text(note) if form == "markdown" else note, err=form in ("csv", "json"))
 
 
 def tell_restored(device: Device) -> None:

@@ -50,18 +50,25 @@ def _looks_numeric(value: object) -> bool:
 
 def _markdown(columns: list[str], texts: list[list[str]], numeric: list[bool]) -> str:
     lines = [_pipe_row(columns), _pipe_row(["---:" if right else "---" for right in numeric])]
-    return "\n".join(lines + [_pipe_row([_escape(text) for text in row]) for row in texts])
+    return "\n".join(lines + [_pipe_row([markdown_text(text) for text in row]) for row in texts])
 
 
 def _pipe_row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escape(text: str) -> str:
-    """Keep a cell a cell, and its text from being read as HTML."""
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
+def markdown_text(text: str) -> str:
+    """Keep a cell a cell, and text from being read as HTML, as a link or as a picture."""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
-    return " ".join(text.split())
+    for character in "\\[]|":
+        text = text.replace(character, f"\\{character}")
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Write what a terminal would act on, control characters and changes of direction, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _csv(columns: list[str], texts: list[list[str]], _numeric: list[bool]) -> str:
@@ -81,7 +88,7 @@ def _table(columns: list[str], texts: list[list[str]], numeric: list[bool]) -> s
     for column, right in zip(columns, numeric, strict=True):
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
     for row in texts:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     buffer = io.StringIO()
     # Wide enough for any table: a terminal wraps it, a file keeps it.
     Console(file=buffer, width=1000, markup=False, highlight=False, emoji=False).print(table, end="")

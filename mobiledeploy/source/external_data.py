@@ -37,6 +37,17 @@ def embed_external_data(model: onnx.ModelProto, path: Path, *, limit: int) -> No
         tensor.data_location = onnx.TensorProto.DEFAULT
 
 
+def external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
+    """Return the files beside `path` in which a model keeps weights. Raises ConversionError as above."""
+    return {
+        _inside(path, tensor.name, entry.value)
+        for tensor in _tensors(model)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
 def _inside(path: Path, tensor: str, location: str) -> Path:
     """Return the file that a tensor's location names, if it is in the model's folder."""
     # Windows' rules too, whatever the system: a location with a drive or backslashes is never legitimate.

@@ -51,6 +51,23 @@ def load_onnx(path: Path, input_shapes: Sequence[Sequence[int]] | None = None) -
     return OnnxFile(model, inputs, outputs)
 
 
+def read_onnx(path: Path, input_shapes: Sequence[Sequence[int]] | None = None) -> onnx.ModelProto:
+    """Read an ONNX file to look at it: not checked, not run, weights in separate files left there.
+
+    Args:
+        path: the .onnx file.
+        input_shapes: as in `load_onnx`.
+
+    Raises:
+        UsageError: as in `load_onnx`.
+        ConversionError: the file is not an ONNX model, or is too large.
+    """
+    model = _parse(path)
+    _drop_initializers_from_inputs(model.graph)
+    _fix_inputs(model, path, input_shapes)
+    return model
+
+
 def save_onnx(model: onnx.ModelProto, path: Path) -> None:
     """Write `model` to `path` as one file, whole or not at all.
 
@@ -123,21 +140,26 @@ def _drop_initializers_from_inputs(graph: onnx.GraphProto) -> None:
 def _static_inputs(
     model: onnx.ModelProto, path: Path, shapes: Sequence[Sequence[int]] | None
 ) -> tuple[TensorSpec, ...]:
-    values = list(model.graph.input)
-    if shapes is not None and len(shapes) != len(values):
-        names = ", ".join(value.name for value in values)
-        raise UsageError(f"{path}: {len(shapes)} input shapes given, the model has {len(values)} ({names})")
-    for value in values:
+    for value in model.graph.input:
         _require_float(path, value)
+    _fix_inputs(model, path, shapes)
+    return tuple(TensorSpec(value.name, _static_shape(value)) for value in model.graph.input)
+
+
+def _fix_inputs(model: onnx.ModelProto, path: Path, shapes: Sequence[Sequence[int]] | None) -> None:
+    """Write the given shapes into the inputs, or else see that theirs are static."""
+    values = list(model.graph.input)
     if shapes is None:
         _require_static(path, values)
-        return tuple(TensorSpec(value.name, _static_shape(value)) for value in values)
+        return
+    if len(shapes) != len(values):
+        names = ", ".join(value.name for value in values)
+        raise UsageError(f"{path}: {len(shapes)} input shapes given, the model has {len(values)} ({names})")
     for value, shape in zip(values, shapes, strict=True):
         _require_agreement(path, value, shape)
         for dimension, extent in zip(value.type.tensor_type.shape.dim, shape, strict=True):
             dimension.dim_value = extent
     del model.graph.value_info[:]  # inferred for other shapes
-    return tuple(TensorSpec(v.name, tuple(shape)) for v, shape in zip(values, shapes, strict=True))
 
 
 def _require_float(path: Path, value: onnx.ValueInfoProto) -> None:

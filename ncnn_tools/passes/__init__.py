@@ -7,6 +7,7 @@ after the others have run in turns until none of them finds anything.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from ncnn_tools.graph import Graph
@@ -44,14 +45,23 @@ PASSES: tuple[Pass, ...] = (
 def optimize(graph: Graph) -> Graph:
     """Return an optimized copy of a graph that has no Split layers yet, with the Splits that ncnn needs."""
     result = graph.copy()
-    *repeated, last = PASSES
-    for _ in range(_MOST_ROUNDS):
-        if not sum(apply(result) for apply in repeated):
-            break
-    last(result)
+    apply_passes(result)
     result.forget_missing_blobs()
     result.check()
     return result
 
 
-__all__ = ["PASSES", "Pass", "optimize"]
+def apply_passes(graph: Graph) -> Counter[str]:
+    """Run all passes on a graph, in place, until none finds anything; return how often each applied, by its name."""
+    applied: Counter[str] = Counter({apply.__name__: 0 for apply in PASSES})
+    *repeated, last = PASSES
+    for _ in range(_MOST_ROUNDS):
+        found = {apply.__name__: apply(graph) for apply in repeated}
+        applied.update(found)
+        if not sum(found.values()):
+            break
+    applied[last.__name__] += last(graph)
+    return applied
+
+
+__all__ = ["PASSES", "Pass", "apply_passes", "optimize"]

@@ -18,6 +18,7 @@ from ncnn_tools.schema.base import (
     WeightSpec,
 )
 from ncnn_tools.schema.convolution import CONVOLUTIONS
+from ncnn_tools.schema.kernels import Fp16, fp16_on_arm, works_in_place
 from ncnn_tools.schema.normalization import NORMALIZATIONS
 from ncnn_tools.schema.plain import OTHERS, PLAIN
 from ncnn_tools.schema.product import PRODUCTS
@@ -32,8 +33,11 @@ __all__ = [
     "LAYERS",
     "MASK_NO_WINOGRAD",
     "Activation",
+    "Fp16",
     "LayerSchema",
     "Param",
     "ParamValue",
     "WeightSpec",
+    "fp16_on_arm",
+    "works_in_place",
 ]

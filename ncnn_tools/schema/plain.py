@@ -99,7 +99,7 @@ OTHERS = (
     "AbsVal", "ArgMax", "BNLL", "Cast", "CopyTo", "CumulativeSum", "DeepCopy", "DetectionOutput", "Diag",
     "Einsum", "Exp", "Flip", "Fold", "GLU", "GridSample", "InverseSpectrogram", "LRN", "Log", "MVN",
     "PSROIPooling", "Packing", "Pooling1D", "Pooling3D", "Power", "PriorBox", "Proposal", "ROIAlign", "ROIPooling",
-    "RotaryEmbed", "SDPA", "SPP", "Shrink", "Spectrogram", "StatisticsPooling",
+    "RotaryEmbed", "SPP", "Shrink", "Spectrogram", "StatisticsPooling",
     "Threshold", "Tile", "Unfold", "YoloDetectionOutput", "Yolov3DetectionOutput",
 )
 # fmt: on

@@ -128,6 +128,11 @@ PRODUCTS = [
         int8=True,
     ),
     LayerSchema(
+        "SDPA",
+        params(attn_mask=(5, 0), scale=(6, 0.0), kv_cache=(7, 0), int8_scale_term=(18, 0)),
+        int8=True,
+    ),
+    LayerSchema(
         "Embed",
         params(
             num_output=(0, 0),
