@@ -25,8 +25,25 @@ def infer(
 
     Raises DeviceRunError, DeviceError or TimedOutError; nothing stays on the device.
     """
+    tensors = configuration.bundle.outputs
+    arrays = extract(device, files, configuration, [tensor.blob for tensor in tensors], timeout_s=timeout_s)
+    return _in_onnx_shape(tensors, arrays)
+
+
+def extract(
+    device: Device,
+    files: RemoteFiles,
+    configuration: Configuration,
+    blobs: Sequence[str],
+    *,
+    timeout_s: float,
+) -> dict[str, FloatArray]:
+    """Run a configuration once on each of its samples; returns any of its blobs, (N, ...) in ncnn's shape.
+
+    Raises DeviceRunError, DeviceError or TimedOutError; nothing stays on the device.
+    """
     with device.scratch() as folder:
-        argv = command_line(files, [configuration], None, dump=folder)
+        argv = command_line(files, [configuration], None, dump=folder, blobs=blobs)
         completed = device.run(argv, timeout_s=timeout_s)
         if failure := named_failure(completed):
             raise failure
@@ -36,19 +53,31 @@ def infer(
             raise DeviceRunError(f"the binary's output can't be used: {error}") from error
         if journal.end is None:
             raise DeviceRunError("the binary's output broke off before its end")
-        return pull_outputs(configuration.bundle.outputs, device, folder, journal.loaded[0])
+        return _pull(blobs, device, folder, journal.loaded[0])
 
 
 def pull_outputs(
     tensors: Sequence[Tensor], device: Device, folder: str, loaded: Mapping[str, Any]
 ) -> dict[str, FloatArray]:
     """Fetch the outputs that a configuration left in a folder: (N, ...) in the ONNX shape, by output name."""
+    return _in_onnx_shape(tensors, _pull([tensor.blob for tensor in tensors], device, folder, loaded))
+
+
+def _pull(
+    blobs: Sequence[str], device: Device, folder: str, loaded: Mapping[str, Any]
+) -> dict[str, FloatArray]:
     names = {entry["name"]: PurePosixPath(entry["file"]).name for entry in loaded["outputs"]}
-    outputs = {}
+    arrays = {}
     with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
-        for tensor in tensors:
-            local = Path(temporary, "output.npy")
-            device.pull(f"{folder}/{names[tensor.blob]}", local)
-            array = np.load(local, allow_pickle=False)
-            outputs[tensor.name] = array.reshape(len(array), *tensor.shape[1:])
-    return outputs
+        for blob in blobs:
+            local = Path(temporary, "blob.npy")
+            device.pull(f"{folder}/{names[blob]}", local)
+            arrays[blob] = np.load(local, allow_pickle=False)
+    return arrays
+
+
+def _in_onnx_shape(tensors: Sequence[Tensor], arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    return {
+        tensor.name: arrays[tensor.blob].reshape(len(arrays[tensor.blob]), *tensor.shape[1:])
+        for tensor in tensors
+    }

@@ -204,10 +204,12 @@ def command_line(
     watches: Mapping[str, str] | None = None,
     profile: bool = False,
     mark: bool = False,
+    blobs: Sequence[str] | None = None,
 ) -> list[str]:
     """Return the binary's argv for one launch. Without a method nothing is timed: outputs only.
 
-    `mark` marks the inferences of `dump`, and of one more each layer (see `instructions`).
+    `blobs` are what each configuration extracts instead of its bundle's outputs: any of the model's. `mark` marks
+    the inferences of `dump`, and of one more each layer (see `instructions`).
 
     fp32 runs without fp16 arithmetic, so that it is fp32 on phones that could do otherwise; fp16 and int8 run
     with it where the CPU has it. Configurations are named c0, c1, … in the order given.
@@ -231,18 +233,20 @@ def command_line(
         for name, path in (watches or {}).items():
             argv += ["--watch", f"{name}={path}"]
     for number, configuration in enumerate(configurations):
-        argv += ["--config", f"c{number}", *_configuration_arguments(files, configuration)]
+        argv += ["--config", f"c{number}", *_configuration_arguments(files, configuration, blobs)]
     return argv
 
 
-def _configuration_arguments(files: RemoteFiles, configuration: Configuration) -> list[str]:
+def _configuration_arguments(
+    files: RemoteFiles, configuration: Configuration, blobs: Sequence[str] | None
+) -> list[str]:
     bundle = configuration.bundle
     param, weights = files.variants[bundle.path, configuration.precision]
     argv = ["--param", param, "--bin", weights]
     for blob, samples in files.inputs[bundle.path].items():
         argv += ["--input", f"{blob}={samples}"]
-    for tensor in bundle.outputs:
-        argv += ["--output", tensor.blob]
+    for blob in [tensor.blob for tensor in bundle.outputs] if blobs is None else blobs:
+        argv += ["--output", blob]
     argv += ["--threads", str(configuration.threads)]
     argv += ["--fp16", "0" if configuration.precision == "fp32" else "1"]
     if configuration.cores is not None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "benchmark": "Run bundles on a device and record latency, size and accuracy.",
     "profile": "Say where a network's time goes, layer by layer, on the device.",
     "verify": "Say how right each variant of a bundle is, on your own pictures.",
+    "diff": "Say where two stages of a network part: the first bad layer, and why.",
     "report": "Print recorded runs as a table, Markdown, CSV or JSON.",
     "compare": "Say whether one run, or row, is faster than another.",
     "devices": "List devices and their facts, or clean what was pushed to them.",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.convert.request import ConvertRequest
 from mobiledeploy.errors import ConversionError
 from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import OnnxFile, load_onnx, save_onnx
 from mobiledeploy.source.simplify import simplify_onnx
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,33 @@ def make_reference(request: ConvertRequest, target: Path, progress: Progress) ->
     return Reference(load_onnx(target), facts)
 
 
-def _export(request: ConvertRequest, target: Path, progress: Progress) -> float:
-    """Load the checkpoint into its network and export it; returns the error of onnxruntime against torch."""
+def load_trained(request: ConvertRequest) -> torch.nn.Module:
+    """Load the checkpoint into its network.
+
+    Raises UsageError where there is no such network and ConversionError where torch is not installed, the network's
+    code fails, or the checkpoint does not fit it.
+    """
     if importlib.util.find_spec("torch") is None:
         raise ConversionError(
             "torch is not installed, and a checkpoint needs it",
             hint="pip install 'mobiledeploy[torch]' -c constraints.txt (a bare torch may take several GB of CUDA)",
         )
-    progress("loading the checkpoint", 0, 0)
     from mobiledeploy.source.checkpoint import load_state_dict
-    from mobiledeploy.source.export import check_onnx, export_onnx
     from mobiledeploy.source.network import fit, load_network
 
-    assert request.model is not None  # noqa: S101 - ConvertRequest.check has seen to both
-    assert request.input_shapes is not None  # noqa: S101
+    assert request.model is not None  # noqa: S101 - ConvertRequest.check has seen to it
     network = load_network(request.model)
     fit(network, load_state_dict(request.source, trust=request.trust_checkpoint))
+    return network
+
+
+def _export(request: ConvertRequest, target: Path, progress: Progress) -> float:
+    """Load the checkpoint into its network and export it; returns the error of onnxruntime against torch."""
+    progress("loading the checkpoint", 0, 0)
+    network = load_trained(request)
+    from mobiledeploy.source.export import check_onnx, export_onnx
+
+    assert request.input_shapes is not None  # noqa: S101 - ConvertRequest.check has seen to it
     progress("exporting to ONNX", 0, 0)
     export_onnx(network, request.input_shapes, target, output_names=request.output_names)
     progress("checking the export against torch", 0, 0)

@@ -55,9 +55,25 @@ def export_onnx(
         UsageError: the shapes or names don't fit forward().
         ConversionError: forward() fails at these shapes, or can't be exported.
     """
+    model = export_program(network, input_shapes, output_names=output_names).model_proto
+    _strip_notes(model)
+    save_onnx(model, path)
+
+
+def export_program(
+    network: torch.nn.Module,
+    input_shapes: Sequence[Sequence[int]],
+    *,
+    output_names: Sequence[str] | None = None,
+) -> torch.onnx.ONNXProgram:
+    """Export as `export_onnx` does, but keep what the exporter knows: `exported_program` is the traced network.
+
+    The ONNX tensors have the names of its nodes; inputs and outputs are named as `export_onnx` says.
+    Raises what `export_onnx` raises.
+    """
     inputs = input_specs(network, input_shapes)
     arguments = random_inputs(inputs, seed=0)
-    outputs = _forward(network, arguments)
+    outputs = forward(network, arguments)
     names = _checked_names(output_names, list(outputs), [spec.name for spec in inputs])
     tensors = tuple(torch.from_numpy(value) for value in arguments.values())
     try:
@@ -78,9 +94,7 @@ def export_onnx(
         ) from error
     if program is None:
         raise ConversionError("torch.onnx.export returned no program")
-    model = program.model_proto
-    _strip_notes(model)
-    save_onnx(model, path)
+    return program
 
 
 def check_onnx(
@@ -103,7 +117,7 @@ def check_onnx(
     worst = 0.0
     for seed in range(_CHECKED_INPUTS):
         arguments = random_inputs(inputs, seed)
-        expected = _forward(network, arguments)
+        expected = forward(network, arguments)
         actual = run(session, arguments)
         if len(actual) != len(expected):
             raise ConversionError(f"{path}: {len(actual)} outputs, where the network has {len(expected)}")
@@ -149,8 +163,12 @@ def input_specs(network: torch.nn.Module, input_shapes: Sequence[Sequence[int]])
     return tuple(TensorSpec(n, tuple(s)) for n, s in zip(names_given, input_shapes, strict=True))
 
 
-def _forward(network: torch.nn.Module, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Run the network; returns its outputs, named and in order."""
+def forward(network: torch.nn.Module, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Run the network in evaluation mode; returns its outputs, named and in order.
+
+    Raises:
+        ConversionError: its code fails, or gives something other than tensors.
+    """
     network.eval()
     shapes = ", ".join("x".join(str(extent) for extent in value.shape) for value in inputs.values())
     with running(f"forward() on input {shapes}"), torch.no_grad():

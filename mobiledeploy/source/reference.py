@@ -28,14 +28,18 @@ class TensorSpec:
     shape: tuple[int, ...]
 
 
-def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
+def open_session(model: Path | bytes, *, optimized: bool = True) -> onnxruntime.InferenceSession:
     """Open an ONNX model, by its path or serialized, for inference on the CPU.
+
+    With `optimized` off every node is computed as it stands in the file.
 
     Raises:
         ConversionError: onnxruntime can't read it or has no kernel for one of its operators.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SEVERITY_FATAL
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -46,17 +50,22 @@ def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
         raise ConversionError(f"{where}: onnxruntime can't load it: {_last_line(error)}") from error
 
 
-def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Run one inference; returns the outputs by name, in the model's order.
+def run(
+    session: onnxruntime.InferenceSession,
+    inputs: Mapping[str, FloatArray],
+    outputs: Sequence[str] | None = None,
+) -> dict[str, FloatArray]:
+    """Run one inference; returns the named outputs (by default all, in the model's order) by name.
 
     Raises:
         ConversionError: the model fails on these inputs.
     """
+    names = [output.name for output in session.get_outputs()] if outputs is None else list(outputs)
     try:
-        values = session.run(None, dict(inputs))
+        values = session.run(names, dict(inputs))
     except Exception as error:
         raise ConversionError(f"onnxruntime can't run the model: {_last_line(error)}") from error
-    return {output.name: value for output, value in zip(session.get_outputs(), values, strict=True)}
+    return dict(zip(names, values, strict=True))
 
 
 def random_inputs(inputs: Sequence[TensorSpec], seed: int) -> dict[str, FloatArray]:
