@@ -37,9 +37,10 @@ def broadcast(node: Node, build: Builder, tensors: Sequence[str]) -> tuple[list[
         raise node.unsupported(f"shapes {shapes} broadcast along more than {MAX_AXES} axes")
     wanted = [tuple(math.prod(shape[i] for i in group) for group in groups) for shape in padded]
     target = tuple(math.prod(result[i] for i in group) for group in groups)
+    partners = wanted[::-1] if len(wanted) == 2 else [None] * len(wanted)
     blobs = [
-        _operand(node, build, tensor, shape, others=wanted[:i] + wanted[i + 1 :])
-        for i, (tensor, shape) in enumerate(zip(tensors, wanted, strict=True))
+        _operand(node, build, tensor, shape, partner)
+        for tensor, shape, partner in zip(tensors, wanted, partners, strict=True)
     ]
     return blobs, target
 
@@ -70,14 +71,17 @@ def _uniform_runs(padded: Sequence[Shape], result: Shape) -> list[list[int]]:
     return [list(run) for _, run in itertools.groupby(axes, key)]
 
 
-def _operand(node: Node, build: Builder, tensor: str, shape: Shape, others: Sequence[Shape] = ()) -> str:
+def _operand(node: Node, build: Builder, tensor: str, shape: Shape, partner: Shape | None = None) -> str:
+    """Return a blob of the operand in `shape`; `partner` is that of the other one, if there is just one."""
     value = build.constant(tensor)
     if value is not None:
         return build.memory(node, value.reshape(shape), tensor, shape)
     view = build.view(node, tensor)
     one_a_channel = (shape[0],) == build.graph.shapes[view.blob] and math.prod(shape[1:]) == 1
-    # ncnn repeats a vector along the other axes if it is as long as the other operand's first axis.
-    if one_a_channel and view.in_order and others and all(other[0] == shape[0] for other in others):
+    # ncnn repeats a vector along the other axes if it is as long as the other operand's first axis. That one
+    # is then no vector itself, so it stands in all axes.
+    repeats = partner is not None and partner[0] == shape[0] and math.prod(partner[1:]) > 1
+    if one_a_channel and view.in_order and repeats:
         return view.blob
     return build.blob(node, tensor, shape)
 

@@ -88,13 +88,25 @@ def _reshape(shape: Shape) -> Step:
 
 def _readings(source: Shape, factors: Shape, order: Order, target: Shape) -> Iterator[tuple[Shape, Order]]:
     """Yield finer readings of the same movement too: one that is the blob's own shape saves a Reshape."""
-    yield factors, order
     finer = common_refinement(source, factors)
-    if finer is None:
-        return
-    for sizes, places in _refinements(factors, order, finer, target):
-        if len(sizes) <= MAX_AXES:
-            yield sizes, places
+    readings = [(factors, order)]
+    if finer is not None:
+        readings += [axes for axes in _refinements(factors, order, finer, target) if len(axes[0]) <= MAX_AXES]
+    yield from readings
+    for sizes, places in readings:
+        if sizes != source and sizes == tuple(size for size in source if size != 1):
+            yield _with_ones(source, places, target)
+
+
+def _with_ones(source: Shape, order: Order, target: Shape) -> tuple[Shape, Order]:
+    """Give a reading, whose axes are those of the source but for size 1, these too, placed as in the target."""
+    axes = [axis for axis, size in enumerate(source) if size != 1]
+    ones = [axis for axis, size in enumerate(source) if size == 1]
+    moved = [axes[place] for place in order]
+    if len(target) != len(source) or [source[axis] for axis in moved] != [s for s in target if s != 1]:
+        return source, (*ones, *moved)
+    kept, added = iter(moved), iter(ones)
+    return source, tuple(next(added if size == 1 else kept) for size in target)
 
 
 def _refinements(factors: Shape, order: Order, finer: Shape, target: Shape) -> Iterator[tuple[Shape, Order]]:

@@ -1,4 +1,4 @@
-"""Activations, BatchNormalization, Softmax and unary operators, against onnxruntime."""
+"""Activations, Softmax and unary operators, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -120,32 +120,6 @@ def test_prelu_with_a_slope_of_any_shape(
 def test_prelu_with_a_computed_slope(check_operator: Check) -> None:
     check_operator("PRelu", {"x": (1, 3, 4, 5), "slope": (1, 3, 1, 1)})
     check_operator("PRelu", {"x": (2, 3, 4), "slope": (4,)})
-
-
-def statistics(channels: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(channels)
-    values = {name: rng.normal(0, 1, channels).astype(np.float32) for name in ("scale", "bias", "mean")}
-    return {**values, "var": rng.uniform(0.1, 2, channels).astype(np.float32)}
-
-
-@given(shape=SHAPES, epsilon=st.sampled_from([1e-5, 1e-3, 0.1]), opset=st.sampled_from([9, 14, 15, 18]))
-def test_batch_normalization(
-    check_operator: Check, shape: tuple[int, ...], epsilon: float, opset: int
-) -> None:
-    check_operator(
-        "BatchNormalization", {"x": shape}, statistics(shape[1]), opset=opset, epsilon=epsilon, momentum=0.3
-    )
-
-
-def test_batch_normalization_in_training_mode_is_refused(check_refused: Check) -> None:
-    check_refused(
-        "BatchNormalization",
-        {"x": (1, 3, 4, 4)},
-        statistics(3),
-        outputs=["y", "mean_out", "var_out"],
-        attribute="training_mode",
-        training_mode=1,
-    )
 
 
 @given(data=st.data(), shape=SHAPES, opset=st.sampled_from([13, 18]))

@@ -1,0 +1,101 @@
+"""Gemm, MatMul and Einsum, against onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+Check = Callable[..., Any]
+Shape = tuple[int, ...]
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 20)),
+    trans_b=st.booleans(),
+    alpha=st.sampled_from([1.0, 0.5, -2.0]),
+    beta=st.sampled_from([1.0, 0.25]),
+    bias=st.sampled_from([None, (), (1,), (1, 1), "outputs", "row"]),
+)
+def test_gemm(
+    check_operator: Check, sizes: tuple[int, int], trans_b: bool, alpha: float, beta: float, bias: Any
+) -> None:
+    depth, outputs = sizes
+    constants = {"b": normal(outputs, depth) if trans_b else normal(depth, outputs)}
+    if bias is not None:
+        shape = {"outputs": (outputs,), "row": (1, outputs)}.get(bias, bias)
+        constants["c"] = normal(*shape, seed=1)
+    check_operator("Gemm", {"x": (1, depth)}, constants, transB=int(trans_b), alpha=alpha, beta=beta)
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 24), st.integers(1, 17)),
+    trans_a=st.booleans(),
+    trans_b=st.booleans(),
+)
+def test_gemm_of_several_rows(
+    check_operator: Check, sizes: tuple[int, int, int], trans_a: bool, trans_b: bool
+) -> None:
+    rows, depth, outputs = sizes
+    shape = (depth, rows) if trans_a else (rows, depth)
+    constants = {"b": normal(outputs, depth) if trans_b else normal(depth, outputs), "c": normal(outputs)}
+    check_operator("Gemm", {"x": shape}, constants, transA=int(trans_a), transB=int(trans_b))
+
+
+def test_gemm_refusals(check_refused: Check) -> None:
+    check_refused("Gemm", {"x": (1, 1), "b": (1, 5)})
+    check_refused("Gemm", {"x": (1, 4), "c": (1, 5)}, {"b": normal(4, 5)}, order=["x", "b", "c"])
+
+
+@given(rows=st.none() | st.integers(1, 9), depth=st.integers(1, 24), outputs=st.integers(1, 17))
+def test_matmul_with_a_constant_matrix(
+    check_operator: Check, rows: int | None, depth: int, outputs: int
+) -> None:
+    shape = (1, depth) if rows is None else (1, rows, depth)
+    check_operator("MatMul", {"x": shape}, {"w": normal(depth, outputs)})
+
+
+@given(
+    batch=st.lists(st.integers(1, 4), max_size=2),
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)),
+    constant=st.sampled_from(["", "left", "right"]),
+)
+def test_matmul_of_equal_rank(
+    check_operator: Check, batch: list[int], sizes: tuple[int, int, int], constant: str
+) -> None:
+    rows, depth, columns = sizes
+    left, right = (1, *batch, rows, depth), (1, *batch, depth, columns)
+    if constant == "left":
+        check_operator("MatMul", {"r": right}, {"l": normal(*left)}, order=["l", "r"])
+    elif constant == "right":
+        check_operator("MatMul", {"l": left}, {"r": normal(*right)})
+    else:
+        check_operator("MatMul", {"l": left, "r": right})
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((1, 1, 3, 4), (1, 5, 4, 2)), ((1, 5, 3, 4), (1, 1, 4, 2)), ((3, 1, 2, 4), (4, 5)), ((2, 4), (3, 4, 5))],
+)
+def test_matmul_that_broadcasts(check_operator: Check, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    check_operator("MatMul", {"l": left, "r": right})
+
+
+def test_matmul_with_constants_of_other_ranks(check_operator: Check) -> None:
+    check_operator("MatMul", {"x": (1, 2, 3, 4)}, {"w": normal(4, 5)})
+    check_operator("MatMul", {"x": (1, 4)}, {"w": normal(1, 4, 5)})
+    check_operator("MatMul", {"x": (1, 3, 4)}, {"w": normal(4)})
+    check_operator("MatMul", {"x": (1, 4)}, {"w": normal(3, 1)}, order=["w", "x"])
+    check_operator("MatMul", {"x": (4,)}, {"w": normal(4)})
+
+
+def test_matmul_refusals(check_refused: Check) -> None:
+    check_refused("MatMul", {"l": (1, 2, 1, 3, 4), "r": (1, 1, 5, 4, 2)})
