@@ -67,9 +67,7 @@ class VariantCheck:
             self.runtime.load(folder / f"{precision}.param", folder / f"{precision}.bin", options)
             return ncnn_outputs(self.runtime, self.inputs, self.outputs, self.samples)
         except RuntimeCrashedError as error:
-            raise ConversionError(
-                f"ncnn can't run the {precision} model: {error}", hint=_REPORT
-            ) from error
+            raise ConversionError(f"ncnn can't run the {precision} model: {error}", hint=_REPORT) from error
         except (
             NcnnToolsError,
             ValueError,

@@ -31,6 +31,8 @@ def merge_duplicates(graph: Graph) -> int:
 
 def _sketch(layer: Layer) -> tuple[object, ...]:
     """Return what equal layers share, and others seldom do, without reading all their weights."""
-    weights = tuple((name, weight.storage, weight.data[:8].tobytes()) for name, weight in layer.weights.items())
+    weights = tuple(
+        (name, weight.storage, weight.data[:8].tobytes()) for name, weight in layer.weights.items()
+    )
     # repr tells 1 from 1.0 and 0.0 from -0.0, which are other bits to ncnn.
     return layer.type, tuple(layer.inputs), len(layer.outputs), repr(sorted(layer.params.items())), weights
