@@ -123,7 +123,8 @@ def _randomize(network: Network) -> None:
 
     Initialization leaves norms at 1 and 0, biases and attention tables at 0 and layer scales at 1e-6 or so: with
     these a wrong conversion of them would not show. With statistics far from the real ones, activations of deep
-    networks would vanish or overflow, and a relative error mean nothing.
+    networks would vanish or overflow, and a relative error mean nothing. Biases of batch norms are near 0.5: near 0, a
+    random network amplifies the rounding of each layer, until float32 itself is 1e-4 off.
     """
     for parameter in network.module.parameters():
         if parameter.min() == parameter.max():
@@ -134,6 +135,9 @@ def _randomize(network: Network) -> None:
     norms = [
         module for module in network.module.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
     ]
+    for norm in norms:
+        if norm.bias is not None:
+            nn.init.normal_(norm.bias, 0.5, 0.25)
     hooks = [norm.register_forward_hook(_settle) for norm in norms]
     for norm in norms:
         norm.train()
