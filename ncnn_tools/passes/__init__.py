@@ -16,6 +16,7 @@ from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
 from ncnn_tools.passes.fold_backward import fold_into_producers
 from ncnn_tools.passes.fold_forward import fold_into_consumers
+from ncnn_tools.passes.group_norm import recognize_group_norms
 from ncnn_tools.passes.identity import remove_identities
 from ncnn_tools.passes.merge_affine import merge_affines
 from ncnn_tools.passes.parallel import merge_parallel_convolutions
@@ -33,6 +34,7 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_layers,
     merge_duplicates,
     recognize_activations,
+    recognize_group_norms,
     merge_affines,
     merge_parallel_convolutions,
     fold_into_producers,

@@ -1,8 +1,9 @@
-"""Fold scales and offsets into the linear layers before them.
+"""Fold scales and offsets into the layers with weights before them.
 
 BatchNorm, Scale and arithmetic with constants give f·x + g along one axis (see `affine`). Where x comes from a
-convolution, a transposed convolution or InnerProduct, the same layer with other weights gives f·x + g itself (see
-`linear`). What lies between may be
+convolution, a transposed convolution, InnerProduct or Gemm, the same layer with other weights gives f·x + g itself
+(see `linear`), and so does a normalization with a factor and an offset of its own along that axis (see
+`normalization`). What lies between may be
 
 - a layer that lets the map pass (see `affine_moves`),
 - Concat, each of whose inputs takes its own part, and Slice, whose input leaves the other parts as they are,
@@ -22,13 +23,14 @@ from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.passes.affine import Affine, read_affine
 from ncnn_tools.passes.affine_moves import through_backwards
 from ncnn_tools.passes.linear import can_scale_outputs, fold_after, is_linear, output_axis
+from ncnn_tools.passes.normalization import NORMALIZATIONS, fold_after_norm, norm_axis
 from ncnn_tools.passes.wiring import Wiring
 
 _ADD, _SUB, _MUL = 0, 1, 2  # BinaryOp
 
 
 class _Step(NamedTuple):
-    """A blob that changes, and the linear layer that is to give it times f plus g, where it is one's output."""
+    """A blob that changes, and the layer with weights that is to give it times f plus g, where it is one's output."""
 
     blob: str
     layer: Layer | None
@@ -39,7 +41,7 @@ _Plan = list[_Step]
 
 
 def fold_into_producers(graph: Graph) -> int:
-    """Fold every scale and offset that the linear layers before it can take; return how many."""
+    """Fold every scale and offset that the layers before it can take into their weights; return how many."""
     folded = 0
     wiring = Wiring(graph)
     for layer in list(graph.layers):
@@ -51,7 +53,7 @@ def fold_into_producers(graph: Graph) -> int:
             continue
         for step in plan:
             if step.layer is not None:
-                fold_after(step.layer, step.affine)
+                (fold_after if is_linear(step.layer) else fold_after_norm)(step.layer, step.affine)
             graph.origins.pop(step.blob, None)
         graph.remove([layer])
         graph.rename_blob(found.source, layer.outputs[0])
@@ -76,6 +78,8 @@ class _Planner:
         layer = self._wiring.producers[blob]
         if is_linear(layer):
             return self._linear(layer, blob, affine)
+        if layer.type in NORMALIZATIONS:
+            return self._normalization(layer, blob, affine)
         rest = self._plan_inputs(layer, blob, affine)
         return None if rest is None else [*rest, _Step(blob, None, affine)]
 
@@ -95,6 +99,13 @@ class _Planner:
         axis = output_axis(self._graph, layer)
         along = None if axis is None else self._along(blob, affine, axis)
         if along is None or not can_scale_outputs(layer, affine):
+            return None
+        return [_Step(blob, layer, along)]
+
+    def _normalization(self, layer: Layer, blob: str, affine: Affine) -> _Plan | None:
+        axis = norm_axis(self._graph, layer)
+        along = None if axis is None else self._along(blob, affine, axis)
+        if along is None or (layer.type == "RMSNorm" and not affine.is_scale):
             return None
         return [_Step(blob, layer, along)]
 

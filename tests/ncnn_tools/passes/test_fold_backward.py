@@ -453,3 +453,39 @@ def test_through_a_matrix_product(
     product = new_layer("MatMul", "c", ["at", "bt" if trans_b else "b"], ["c"], trans_b=trans_b)
     layers = [left, right, *(turned if trans_b else turned[:1]), memory, product, op(2, "c", "m", "y")]
     apply_pass(fold_into_producers, graph_of(*layers, shape=(4, 5)), 1)
+
+
+@pytest.mark.parametrize("affine", [0, 1])
+@pytest.mark.parametrize(
+    ("norm", "constant"),
+    [
+        (one("GroupNorm", "x", "a", group=2, channels=6), {"w": 1, "h": 1, "c": 6}),
+        (one("InstanceNorm", "x", "a", channels=6), {"w": 1, "h": 1, "c": 6}),
+        (one("LayerNorm", "x", "a", affine_size=5), {"w": 5, "h": 1, "c": 1}),
+        (one("RMSNorm", "x", "a", affine_size=5), {"w": 5, "h": 1, "c": 1}),
+    ],
+)
+def test_a_normalization_takes_a_factor_and_an_offset(
+    graph_of: GraphOf,
+    filled: Filled,
+    apply_pass: Apply,
+    types: Types,
+    norm: Layer,
+    constant: dict[str, int],
+    affine: int,
+) -> None:
+    norm.set("affine", affine)
+    norm.weights = {}
+    memory = filled(new_layer("MemoryData", "m", [], ["m"], **constant))
+    layers = [filled(norm), memory, op(2, "a", "m", "b"), op(0, "b", "m", "y")]
+    times = 1 if norm.type == "RMSNorm" else 2
+    changed = apply_pass(fold_into_producers, graph_of(*layers, shape=(6, 4, 5)), times)
+    assert types(changed).count("BinaryOp") == 2 - times
+
+
+def test_a_normalization_with_factors_for_two_axes_stays(
+    graph_of: GraphOf, filled: Filled, apply_pass: Apply
+) -> None:
+    norm = filled(one("LayerNorm", "x", "a", affine_size=20))
+    memory = filled(new_layer("MemoryData", "m", [], ["m"], w=5, h=1, c=1))
+    apply_pass(fold_into_producers, graph_of(norm, memory, op(2, "a", "m", "y"), shape=(6, 4, 5)), 0)
