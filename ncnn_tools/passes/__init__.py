@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.passes.activation import fuse_activations
+from ncnn_tools.passes.broadcast import broadcast_single_pixels
 from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
 from ncnn_tools.passes.fold_backward import fold_into_producers
@@ -20,8 +21,10 @@ from ncnn_tools.passes.group_norm import recognize_group_norms
 from ncnn_tools.passes.identity import remove_identities
 from ncnn_tools.passes.merge_affine import merge_affines
 from ncnn_tools.passes.parallel import merge_parallel_convolutions
+from ncnn_tools.passes.pointwise import merge_pointwise_convolutions
 from ncnn_tools.passes.spelled_activation import recognize_activations
 from ncnn_tools.passes.split import insert_splits
+from ncnn_tools.passes.upsampling import convolve_before_upsampling, split_convolutions_of_enlarged
 
 # Passes make work for each other: a merged branch lets a batch norm fold, which lets an activation fuse. Networks
 # settle in three rounds; the bound keeps two passes that undo each other from going on for ever.
@@ -39,6 +42,10 @@ PASSES: tuple[Pass, ...] = (
     merge_parallel_convolutions,
     fold_into_producers,
     fold_into_consumers,
+    split_convolutions_of_enlarged,
+    convolve_before_upsampling,
+    merge_pointwise_convolutions,
+    broadcast_single_pixels,
     fuse_activations,
     insert_splits,
 )
