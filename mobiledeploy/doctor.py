@@ -12,6 +12,7 @@ from pathlib import Path
 
 from android_bench import ABIS, BuildError, cached_binary, examine_emulator
 from mobiledeploy.cache import cache_dir
+from mobiledeploy.convert.converters import FOREIGN_CONVERTERS
 from mobiledeploy.device.adb_server import configured_server
 from mobiledeploy.device.usb import usb_available
 from mobiledeploy.errors import MobileDeployError
@@ -62,6 +63,7 @@ def _installed() -> Iterator[Finding]:
         )
     yield _usb()
     yield _qemu()
+    yield from _converters()
     ndk = next((os.environ[name] for name in _NDK_VARIABLES if os.environ.get(name)), None)
     yield Finding(
         "installed", "Android NDK", OK if ndk else OPTIONAL, ndk or "not needed: zig builds the binary"
@@ -87,6 +89,14 @@ def _qemu() -> Finding:
         "counts instructions" if emulator.plugin_api else "without plugins, so it can't count instructions"
     )
     return Finding("installed", "qemu-aarch64", OK, f"{program}: {emulator.version}, {counts}")
+
+
+def _converters() -> Iterator[Finding]:
+    for converter in FOREIGN_CONVERTERS.values():
+        program = converter.find()
+        absent = f"for --converter {converter.name}: {converter.install}"
+        detail = f"{program.path}: {program.version}" if program else absent
+        yield Finding("installed", converter.name, OK if program else OPTIONAL, detail)
 
 
 def _usb() -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -21,6 +22,15 @@ class FormatError(NcnnToolsError):
 
 class GraphError(NcnnToolsError):
     """A graph in memory breaks a rule: an unknown layer or parameter, a weight of the wrong size, a cycle."""
+
+
+class UnknownLayersError(GraphError):
+    """A model holds layer types that ncnn does not have; `types` counts the layers of each."""
+
+    def __init__(self, types: Mapping[str, int]) -> None:
+        listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in types.items())
+        super().__init__(f"ncnn has no layer type {listed}")
+        self.types = dict(types)
 
 
 class InvalidModelError(NcnnToolsError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,20 @@ def read_param(source: Path | str, *, known_only: bool = True) -> Graph:
     consumed = graph.consumers()
     graph.outputs = [blob for blob in blobs if blob not in consumed]
     return graph
+
+
+def unknown_types(source: Path | str) -> dict[str, int]:
+    """Count the layers of each type that ncnn does not have, without reading more of a .param file than that."""
+    types = [line.split()[0] for line in _text(source).splitlines()[2:] if line.strip()]
+    return dict(Counter(name for name in types if name not in LAYERS))
+
+
+def legal_name(text: str) -> str:
+    """Make a name that a .param, a file and a command line can hold; the same for the same text."""
+    name = re.sub(r"[^\w./:-]", "_", text, flags=re.ASCII) or "unnamed"
+    if len(name) > MAX_NAME - 16:  # leaves room for the numbers that make names unique
+        name = f"{name[: MAX_NAME - 32]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return name
 
 
 def _text(source: Path | str) -> str:

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     help="Where int8 clips activations.",
 )
 @click.option(
+    "--converter",
+    type=click.Choice(["mobiledeploy", "pnnx", "onnx2ncnn"]),
+    default="mobiledeploy",
+    show_default=True,
+    help="What makes the ncnn model: our own, or another program, whose result is checked alike.",
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder.  [default: bundles/NAME]"
 )
 @click.option("--name", help="The model's name in tables.  [default: from --model or SOURCE]")
@@ -68,6 +75,7 @@ def command(
     precision: tuple[str, ...] | None,
     calibration: Path | None,
     method: str,
+    converter: str,
     output: Path | None,
     name: str | None,
     outputs: str | None,
@@ -110,6 +118,7 @@ def command(
         mask_activation=mask_activation,
         calibration=calibration,
         method=method,
+        converter=converter,
         trust_checkpoint=trust_checkpoint,
         untrained=untrained,
     )

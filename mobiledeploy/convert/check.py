@@ -25,7 +25,7 @@ FP32_TOLERANCE = 1e-4
 # The same with winograd convolutions, which round more: what a device's fp32 may differ from this computer's too.
 WINOGRAD_TOLERANCE = 1e-3
 
-_REPORT = "This is a fault of the conversion: please report it with the ONNX file."
+REPORT_IT = "This is a fault of the conversion: please report it with the ONNX file."
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class VariantCheck:
     samples: Mapping[str, FloatArray]
     expected: Mapping[str, FloatArray]
     matte: Matte | None
+    advice: str  # what to do about a model that fails: REPORT_IT, or another way
 
     def graph(self, graph: Graph) -> None:
         """Check a model in fp32 that is not written to the bundle; raises as `files` does."""
@@ -67,13 +68,15 @@ class VariantCheck:
             self.runtime.load(folder / f"{precision}.param", folder / f"{precision}.bin", options)
             return ncnn_outputs(self.runtime, self.inputs, self.outputs, self.samples)
         except RuntimeCrashedError as error:
-            raise ConversionError(f"ncnn can't run the {precision} model: {error}", hint=_REPORT) from error
+            raise ConversionError(
+                f"ncnn can't run the {precision} model: {error}", hint=self.advice
+            ) from error
         except (
             NcnnToolsError,
             ValueError,
         ) as error:  # ValueError: an output of another size than the ONNX one
             raise ConversionError(
-                f"the {precision} model does not work in ncnn: {error}", hint=_REPORT
+                f"the {precision} model does not work in ncnn: {error}", hint=self.advice
             ) from error
 
     def _check_finite(self, precision: str, name: str, actual: FloatArray, expected: FloatArray) -> None:
@@ -83,7 +86,7 @@ class VariantCheck:
                 hint="Check the weights and the preprocessing.",
             )
         if not np.isfinite(actual).all():
-            raise ConversionError(f"output {name!r} of the {precision} model is not finite", hint=_REPORT)
+            raise ConversionError(f"output {name!r} of the {precision} model is not finite", hint=self.advice)
 
     def _check_fp32(self, folder: Path, actual: Mapping[str, FloatArray]) -> None:
         """Tell a wrong model from a network that magnifies the rounding of winograd, which ncnn uses by default."""
@@ -94,7 +97,7 @@ class VariantCheck:
                 raise ConversionError(
                     f"output {name!r} of the fp32 model differs from onnxruntime by {error:.3g} "
                     f"(at most {tolerance:g} of the largest value is allowed)",
-                    hint=_REPORT,
+                    hint=self.advice,
                 )
 
     def _worst(self, actual: Mapping[str, FloatArray]) -> tuple[str, float]:

@@ -45,8 +45,15 @@ class Plan:
         }
         for precision in request.precisions:
             calibrated = request.method if precision == "int8" else None
-            keys[precision] = _digest(samples, precision, calibrated, mask, _code_digest())
+            keys[precision] = _digest(samples, precision, calibrated, mask, self.converter, _code_digest())
         return keys
+
+    @cached_property
+    def converter(self) -> dict[str, str | None]:
+        """Which converter makes the ncnn graph, and which version of it."""
+        foreign = self.request.foreign_converter
+        number = foreign.program().version if foreign else self.tools.get("mobiledeploy")
+        return {"name": self.request.converter, "version": number}
 
     @cached_property
     def tools(self) -> dict[str, str]:

@@ -24,7 +24,8 @@ from mobiledeploy.bundle import (
     file_hash,
     open_bundle,
 )
-from mobiledeploy.convert.check import VariantCheck
+from mobiledeploy.convert.check import REPORT_IT, VariantCheck
+from mobiledeploy.convert.converters import TRY_OURS
 from mobiledeploy.convert.keys import Plan
 from mobiledeploy.convert.reference import Reference, make_reference
 from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
@@ -40,6 +41,7 @@ from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import load_onnx
 from ncnn_tools.files import write_atomically
+from ncnn_tools.graph import Graph
 from ncnn_tools.isolated import IsolatedRuntime
 
 
@@ -77,10 +79,11 @@ class _Builder:
         self.previous = previous
         self.folder = folder
         self.progress = progress
+        self._fp32_checked = False
 
     def build(self) -> None:
         reference = self._reference()
-        self.graph = build_graph(reference.file.model)
+        self.graph = self._graph(reference)
         self.data = input_data(self.request, reference.file.inputs)
         self._check_mask(reference)
         samples = self._samples()
@@ -108,6 +111,13 @@ class _Builder:
             shutil.copyfile(previous.onnx, target)
             return Reference(load_onnx(target), dict(previous.manifest["onnx"]))
         return make_reference(self.request, target, self.progress)
+
+    def _graph(self, reference: Reference) -> Graph:
+        foreign = self.request.foreign_converter
+        if foreign is None:
+            return build_graph(reference.file.model)
+        self.progress(f"converting with {foreign.name}", 0, 0)
+        return foreign.convert(self.folder / ONNX_FILE, reference.file)
 
     def _check_mask(self, reference: Reference) -> None:
         matte = self.request.matte
@@ -139,13 +149,18 @@ class _Builder:
             spec.name: (blob, spec.shape)
             for spec, blob in zip(reference.file.outputs, self.graph.outputs, strict=True)
         }
-        expected = reference_outputs(self.folder / ONNX_FILE, samples)
-        return VariantCheck(runtime, self._input_blobs(), outputs, samples, expected, self.request.matte)
+        return VariantCheck(
+            runtime,
+            self._input_blobs(),
+            outputs,
+            samples,
+            expected=reference_outputs(self.folder / ONNX_FILE, samples),
+            matte=self.request.matte,
+            advice=TRY_OURS if self.request.foreign_converter else REPORT_IT,
+        )
 
     @cached_property
     def _thresholds(self) -> dict[str, float]:
-        if "fp32" not in self.request.precisions:
-            self.check.graph(self.graph)
         return calibrate(self.graph, self.data, self.request.method, self.progress)
 
     def _variant(self, precision: str) -> dict[str, Any]:
@@ -154,11 +169,20 @@ class _Builder:
             for file in (variant.param, variant.bin):
                 shutil.copyfile(file, self.folder / file.name)
             return dict(previous.manifest["variants"][precision])
+        if "fp32" not in self.request.precisions:
+            self._check_fp32()
         self.progress(f"writing {precision}", 0, 0)
         thresholds = self._thresholds if precision == "int8" else {}
         facts = write_variant(make_variant(self.graph, precision, thresholds), self.folder, precision)
         self.progress(f"comparing {precision} with onnxruntime", 0, 0)
         return {**facts, "parity": self.check.files(self.folder, precision)}
+
+    def _check_fp32(self) -> None:
+        """Check the graph that the variants are made of, once, where it is none of them itself."""
+        if not self._fp32_checked:
+            self.progress("comparing fp32 with onnxruntime", 0, 0)
+            self.check.graph(self.graph)
+            self._fp32_checked = True
 
     def _manifest(self, reference: Reference, variants: Mapping[str, Any]) -> dict[str, Any]:
         request = self.request
@@ -180,6 +204,7 @@ class _Builder:
                 "sha256": file_hash(request.source),
                 "model": request.model,
             },
+            "converter": self.plan.converter,
             **tensors,
             "mask": request.mask,
             "mask_activation": request.matte.activation if request.matte else None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobiledeploy.convert.converters import CONVERTERS, FOREIGN_CONVERTERS, OURS, ForeignConverter
 from mobiledeploy.errors import UsageError
 from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing, list_images
@@ -73,8 +74,8 @@ class ConvertRequest:
     """Everything that determines a bundle.
 
     `source` is a checkpoint (then `model` names its network, FILE.py:NAME or package.module:NAME) or an .onnx
-    file. `calibration` is a folder of pictures or .npy arrays; int8 needs it. `untrained` says that the weights are
-    random, so that no table shows how good its masks are.
+    file. `converter` is one of `converters.CONVERTERS`. `calibration` is a folder of pictures or .npy arrays; int8
+    needs it. `untrained` says that the weights are random, so that no table shows how good its masks are.
     """
 
     source: Path
@@ -91,6 +92,7 @@ class ConvertRequest:
     method: str = "absmax"
     trust_checkpoint: bool = False
     untrained: bool = False
+    converter: str = OURS
 
     def described_by(self, toml: Path) -> ConvertRequest:
         """Return the request with what it leaves open filled in from a TOML file ([network], [preprocessing])."""
@@ -123,6 +125,15 @@ class ConvertRequest:
         return None if self.mask is None else Matte(self.mask, self.mask_activation or "none")
 
     @property
+    def foreign_converter(self) -> ForeignConverter | None:
+        """The converter that was asked for, where it is not ours; UsageError for an unknown one."""
+        if self.converter not in CONVERTERS:
+            raise UsageError(
+                f"there is no converter {self.converter!r}", hint=f"There are: {', '.join(CONVERTERS)}."
+            )
+        return FOREIGN_CONVERTERS.get(self.converter)
+
+    @property
     def from_onnx(self) -> bool:
         """Say whether the source is an ONNX file rather than a checkpoint."""
         return self.source.suffix.lower() == ".onnx"
@@ -143,6 +154,8 @@ class ConvertRequest:
         if not self.from_onnx and self.input_shapes is None:
             raise UsageError("the input shape is not known", hint="Add --input-shape 1x3x256x256.")
         _ = self.matte  # refuses an unknown activation
+        if self.foreign_converter is not None:
+            self.foreign_converter.program()  # refuses one that is not installed
         if "int8" in self.precisions and self.calibration is None:
             raise UsageError(
                 "int8 needs pictures to calibrate on",

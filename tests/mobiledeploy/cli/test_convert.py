@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mobiledeploy.convert.converters import CONVERTERS
+
 PREPROCESSING = ("--mean", "104,112,121", "--scale", "1/255", "--color", "bgr")
 
 
@@ -115,6 +117,7 @@ def test_bad_checkpoints_end_with_4_and_leave_nothing(command, arguments, tmp_pa
     ("changes", "message"),
     [
         (["--precision", "fp8"], "fp8"),
+        (["--converter", "tvm"], "tvm"),
         (["--precision", "int8"], "calibrat"),
         (["--input-shape", "3xHxW"], "3xHxW"),
         (["--mean", "1,2"], "--mean"),
@@ -135,3 +138,7 @@ def test_bad_requests_end_with_2_and_leave_nothing(
     assert message.replace("\\", "") in outcome.err
     assert "Traceback" not in outcome.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_converter_can_be_chosen(command) -> None:
+    assert f"[{'|'.join(CONVERTERS)}]" in command("convert", "--help").out
