@@ -86,7 +86,7 @@ class Bundle:
 
     def samples(self) -> dict[str, Path]:
         """Map each input's name to its samples: a .npy of float32 (N, ...)."""
-        return {tensor.name: self.path / SAMPLES / f"{tensor.blob}.npy" for tensor in self.inputs}
+        return {tensor.name: self.path / SAMPLES / sample_file(tensor.blob) for tensor in self.inputs}
 
     def variant(self, precision: str) -> Variant:
         """Return a variant by its precision; UsageError names those that are there."""
@@ -96,6 +96,11 @@ class Bundle:
                 hint=f"It has: {', '.join(self.variants)}. Convert again with --precision to add it.",
             )
         return self.variants[precision]
+
+
+def sample_file(blob: str) -> str:
+    """Return the name of an input's samples in their folder; a blob's name may hold slashes, but no percent sign."""
+    return f"{blob.replace('/', '%2F')}.npy"
 
 
 def open_bundle(path: Path) -> Bundle:

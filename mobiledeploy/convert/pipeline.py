@@ -23,6 +23,7 @@ from mobiledeploy.bundle import (
     describe_files,
     file_hash,
     open_bundle,
+    sample_file,
 )
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
 from mobiledeploy.convert.converters import TRY_OURS
@@ -136,7 +137,7 @@ class _Builder:
         folder.mkdir()
         samples = self.data.kept_samples()
         for name, blob in self._input_blobs().items():
-            np.save(folder / f"{blob}.npy", samples[name])
+            np.save(folder / sample_file(blob), samples[name])
         return samples
 
     def _input_blobs(self) -> dict[str, str]:

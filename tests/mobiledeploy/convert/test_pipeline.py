@@ -166,11 +166,11 @@ def test_noise_takes_the_place_of_pictures_and_says_so(request_for, tmp_path: Pa
     assert np.load(bundle.samples()["picture"]).shape == (4, 3, 32, 32)
 
 
-def save_onnx(path: Path, *nodes: onnx.NodeProto) -> Path:
+def save_onnx(path: Path, *nodes: onnx.NodeProto, source: str = "x") -> Path:
     graph = helper.make_graph(
         list(nodes),
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, 3, 8, 8])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
@@ -184,6 +184,17 @@ def test_an_unsupported_operator_is_named_and_nothing_written(request_for, tmp_p
     with pytest.raises(ConversionError, match=r"'odd'.*Asinh"):
         convert(request)
     assert names_in(tmp_path) == ["net.onnx"]
+
+
+@pytest.mark.parametrize("name", ["serving/picture:0", "../../picture"])
+def test_an_input_may_be_called_what_is_no_file_name(request_for, tmp_path: Path, name: str) -> None:
+    source = save_onnx(tmp_path / "net.onnx", helper.make_node("Relu", [name], ["y"]), source=name)
+    changes = {"model": None, "input_shapes": None, "preprocessing": None, "calibration": None, "mask": None}
+    request = request_for(tmp_path / "b", source=source, precisions=("fp32",), **changes)
+    bundle, _ = convert(request)
+    assert np.load(bundle.samples()[name]).shape == (4, 3, 8, 8)
+    assert sorted(names_in(tmp_path)) == ["b", "net.onnx"]
+    assert len(names_in(bundle.path / "samples")) == 1
 
 
 def test_weights_that_are_not_finite_are_refused(request_for, workshop: Path, tmp_path: Path) -> None:
