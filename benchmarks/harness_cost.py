@@ -29,18 +29,18 @@ ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
 TARGET = 0.01
 
 
-def build_loop(folder: Path, abi: str) -> Path:
-    """Compile bare_loop.cpp with the compiler and the ncnn of the cached android_bench."""
+def build_program(name: str, folder: Path, abi: str) -> Path:
+    """Compile NAME.cpp of this folder with the compiler and the ncnn of the cached android_bench."""
     root = cache_dir() / "android_bench"
     [*_, library] = sorted(root.glob(f"build/{abi}-lean-*/out/ncnn/src/libncnn.a"), key=os.path.getmtime)
     build = library.parents[3]
     [source] = {path.parent for path in root.glob("ncnn-*/src/net.h")}
-    program = folder / "bare_loop"
+    program = folder / name
     includes = [f"-I{source}", f"-I{library.parent}"]
     flags = ["-O3", "-DNDEBUG", "-g0", "-std=c++17", "-fno-exceptions", "-static"]
-    loop = Path(__file__).with_name("bare_loop.cpp")
+    code = Path(__file__).with_name(f"{name}.cpp")
     cache = {"ZIG_GLOBAL_CACHE_DIR": str(root / "zig"), "ZIG_LOCAL_CACHE_DIR": str(root / "zig")}
-    command = [str(build / "zig-c++"), *flags, *includes, str(loop), str(library), "-o", str(program)]
+    command = [str(build / "zig-c++"), *flags, *includes, str(code), str(library), "-o", str(program)]
     subprocess.run(command, check=True, env={**os.environ, **cache})
     return program
 
@@ -98,7 +98,7 @@ def main() -> None:
     bare: list[list[float]] = []
     ours: list[list[float]] = []
     with tempfile.TemporaryDirectory() as temporary:
-        program = build_loop(Path(temporary), binary.abi)
+        program = build_program("bare_loop", Path(temporary), binary.abi)
         picture = write_input(bundle, Path(temporary, "picture.npy"))
         os.sched_setaffinity(0, {0})
         for launch in range(arguments.launches):

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from mobiledeploy.report.formats import Table
-from mobiledeploy.report.units import megabytes, millions
+from mobiledeploy.report.units import megabytes, millions, size
 from ncnn_tools.inspect import BlobFacts, LayerFacts, ModelFacts, PassFacts, Totals
 
 _KERNELS = ["fp16", "int8"]
@@ -94,12 +94,12 @@ def model_notes(model: ModelFacts) -> list[str]:
     macs = "" if totals.macs is None else f"{millions(totals.macs)} M multiply-adds, "
     layers = "nodes" if model.kind == "onnx" else "layers"
     notes = [
-        f"{totals.layers} {layers}, {totals.parameters} parameters, {macs}{megabytes(totals.weight_bytes)} MB of "
-        f"weights, {megabytes(model.file_bytes)} MB of files."
+        f"{totals.layers} {layers}, {totals.parameters} parameters, {macs}{size(totals.weight_bytes)} of "
+        f"weights, {size(model.file_bytes)} of files."
     ]
     if model.peak is not None:
         notes.append(
-            f"Activations take at most {megabytes(model.peak.bytes)} MB at once in fp32, while {model.peak.layer!r} "
+            f"Activations take at most {size(model.peak.bytes)} at once in fp32, while {model.peak.layer!r} "
             "runs; the kernels' own workspace is not in it."
         )
     slow = Counter(layer.type for layer in model.layers if layer.fp16 == _NOT_IN_FP16 and layer.inputs)
@@ -166,7 +166,7 @@ def _shapes(blobs: Sequence[BlobFacts]) -> str:
 def _shape(blob: BlobFacts) -> str:
     if blob.shape is None:
         return "?"
-    return "x".join("?" if size is None else str(size) for size in blob.shape) or "scalar"
+    return "x".join("?" if axis is None else str(axis) for axis in blob.shape) or "scalar"
 
 
 def _counts(types: Counter[str]) -> str:

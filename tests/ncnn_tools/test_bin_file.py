@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncnn_tools.bin_file import read_bin, write_bin
+from ncnn_tools.bin_file import read_bin, stored_bytes, write_bin
 from ncnn_tools.errors import FormatError, GraphError, NcnnToolsError
 from ncnn_tools.files import save
 from ncnn_tools.graph import Graph, Layer, Storage, Weight, new_layer
@@ -218,3 +218,11 @@ def test_weights_that_do_not_fit_are_not_written() -> None:
     constant.weights.clear()
     with pytest.raises(GraphError, match="ncnn reads data"):
         write_bin(graph)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("storage", [s for s in Storage if s is not Storage.RAW])
+def test_stored_bytes_are_those_of_the_file(storage: Storage, size: int) -> None:
+    graph = network(random_weight(storage, size))
+    total = sum(stored_bytes(weight) for layer in graph.layers for weight in layer.weights.values())
+    assert total == len(write_bin(graph))

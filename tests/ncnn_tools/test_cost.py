@@ -37,6 +37,28 @@ MAP = (4, 10, 6)  # 240 values
         (layer("Gemm", trans_a=1), [(20, 7), (20, 5)], [(7, 5)], 700),
         (layer("Gemm", constant_b=1, constant_n=5, constant_k=20), [(7, 20)], [(7, 5)], 700),
         (layer("MatMul"), [(2, 7, 20), (2, 20, 5)], [(2, 7, 5)], 1400),
+        # 5 output positions, 8 channels, windows of 3 in 4 channels; and the same with a depth of 3
+        (layer("Convolution1D", num_output=8, kernel_w=3, weight_data_size=96), [(4, 10)], [(8, 5)], 480),
+        (
+            layer("Convolution3D", num_output=8, kernel_w=3, weight_data_size=864),
+            [(4, 3, 10, 6)], [(8, 3, 5, 3)], 45 * 864,
+        ),
+        # of 3 heads: 7 queries with 9 keys of width 4, and these with 9 values of width 5
+        (layer("SDPA"), [(3, 7, 4), (3, 9, 4), (3, 9, 5)], [(3, 7, 5)], 3 * 7 * 9 * (4 + 5)),
+        # 7 queries of 6 values and 9 keys and values of 8, all to a width of 12 and the result back
+        (
+            layer("MultiHeadAttention", embed_dim=12, num_heads=3, weight_data_size=72, kdim=8, vdim=8),
+            [(7, 6), (9, 8)], [(7, 6)], 12 * (2 * 7 * 6 + 2 * 9 * 8) + 2 * 7 * 9 * 12,
+        ),
+        (
+            layer("MultiHeadAttention", embed_dim=6, num_heads=2, weight_data_size=36, attn_mask=1),
+            [(7, 6), (7, 7)], [(7, 6)], 4 * 6 * 7 * 6 + 2 * 7 * 7 * 6,
+        ),
+        # 9 steps: four gates of 5 cells, from 3 inputs and 5 outputs, in two directions
+        (
+            layer("LSTM", num_output=5, weight_data_size=2 * 4 * 5 * 3, direction=2),
+            [(9, 3)], [(9, 10)], 9 * 2 * 4 * 5 * (3 + 5),
+        ),
         (layer("BatchNorm", channels=4), [MAP], [MAP], 240),
         (layer("PReLU", num_slope=4), [MAP], [MAP], 240),
         (layer("BinaryOp"), [MAP, MAP], [MAP], 240),

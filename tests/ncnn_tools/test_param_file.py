@@ -318,3 +318,11 @@ def test_names_that_a_file_can_not_hold_are_not_written(name: str) -> None:
 def test_values_that_a_file_can_not_hold_are_not_written(value: Any) -> None:
     with pytest.raises(GraphError, match="layer 'n'"):
         write_param(Graph([Layer("Noop", "n", [], ["b"], {0: value})]))
+
+
+def test_unknown_layers_can_be_left_in() -> None:
+    text = "7767517\n2 3\nInput x 0 1 x 0=4\npnnx.Expression e_1 1 2 x y z expr=add(@0,1) $input=x\n"
+    with pytest.raises(FormatError, match=r"line 4: ncnn has no layer type 'pnnx.Expression'"):
+        read_param(text)
+    graph = read_param(text, known_only=False)
+    assert graph.layers[1] == Layer("pnnx.Expression", "e_1", ["x"], ["y", "z"])

@@ -85,6 +85,14 @@ def test_other_number_types_become_float32(chain: Graph, values: np.ndarray) -> 
         np.testing.assert_array_equal(runtime.run({"x": np.round(values).astype(dtype)})["w"], expected)
 
 
+def test_a_large_array_that_has_to_be_converted_is_held_until_it_is_read(make_graph: Make) -> None:
+    values = np.random.default_rng(0).normal(
+        0, 1, (3, 600, 600)
+    )  # the copy is given back to the system at once
+    runtime = Runtime.from_graph(make_graph(values.shape, [relu("x", "y")], ["y"]))
+    np.testing.assert_array_equal(runtime.run({"x": values})["y"], np.maximum(values.astype(np.float32), 0))
+
+
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (3, 4, 5), (2, 3, 4, 5)])
 def test_one_to_four_axes(make_graph: Make, shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)

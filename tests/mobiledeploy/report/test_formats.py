@@ -56,3 +56,15 @@ def test_any_text_stays_one_cell(form: str, text: str) -> None:
 def test_no_rows_leave_the_header() -> None:
     assert render(["a", "b"], [], "markdown") == "| a | b |\n| --- | --- |"
     assert "a" in render(["a", "b"], [], "table")
+
+
+@pytest.mark.parametrize("form", ["table", "markdown"])
+@pytest.mark.parametrize("text", ["\x1b[31mred", "bell\x07", "\u202eesrever", "\x9b2J"])
+def test_nothing_that_a_terminal_acts_on_comes_through(form: str, text: str) -> None:
+    output = render(["name"], [{"name": text}], form)
+    assert all(character.isprintable() for character in output.replace("\n", ""))
+
+
+def test_markdown_shows_no_pictures_and_links() -> None:
+    output = render(["name"], [{"name": "![x](http://a/b)"}], "markdown")
+    assert output.endswith("| !\\[x\\](http://a/b) |")
