@@ -21,6 +21,7 @@ from ncnn_tools.cost import BlobSize
 from ncnn_tools.errors import GraphError
 from ncnn_tools.files import save
 from ncnn_tools.graph import Graph, Layer, Storage, Weight
+from ncnn_tools.isolated import signal_text
 from ncnn_tools.schema import LAYERS
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -109,7 +110,7 @@ def _run(graph: Graph, param: Path, weights: Path, inputs: Shapes, timeout_s: fl
 
 def _ending(code: int, err: str) -> str:
     if code < 0:
-        return f"ncnn crashed (signal {-code})"
+        return f"ncnn was ended by {signal_text(-code)}"
     lines = err.strip().splitlines()
     return (
         f"ncnn says {lines[-1]!r}"

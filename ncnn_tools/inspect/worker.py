@@ -9,8 +9,11 @@ What the model does to this process is nobody else's problem.
 from __future__ import annotations
 
 import json
+import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 import ncnn
 import numpy as np
@@ -20,7 +23,9 @@ MEMORY_BYTES = 16 << 30  # of address space: a size in a hostile file should not
 
 def main() -> int:
     """Print the blobs; returns 1 where ncnn can't load the model."""
-    _limit_memory()
+    _limit()
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what native code prints is no answer
     param, weights = sys.argv[1:]
     net = ncnn.Net()
     net.opt.lightmode = True  # each blob goes when it is read, so that large networks fit
@@ -30,11 +35,11 @@ def main() -> int:
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     if net.load_param(param) != 0 or net.load_model(weights) != 0:
         return 1
-    _extract_all(net, json.load(sys.stdin))
+    _extract_all(net, json.load(sys.stdin), answers)
     return 0
 
 
-def _extract_all(net: ncnn.Net, inputs: Mapping[str, Sequence[int]]) -> None:
+def _extract_all(net: ncnn.Net, inputs: Mapping[str, Sequence[int]], answers: IO[str]) -> None:
     """Extract every blob in the file's order: its readers come later, so that none is gone yet."""
     extractor = net.create_extractor()
     for name, shape in inputs.items():
@@ -44,7 +49,7 @@ def _extract_all(net: ncnn.Net, inputs: Mapping[str, Sequence[int]]) -> None:
         code, mat = extractor.extract(blob.name, 1)  # 1: as it is, not converted to float
         known = code == 0 and not mat.empty()
         found = {"shape": _shape(mat), "bits": mat.elembits()} if known else {"code": code}
-        print(json.dumps({"blob": blob.name, **found}), flush=True)  # noqa: T201 - the program's output
+        print(json.dumps({"blob": blob.name, **found}), file=answers, flush=True)
         del mat  # or a layer in place would have to copy it
 
 
@@ -55,11 +60,8 @@ def _shape(mat: ncnn.Mat) -> list[int]:
     return [axes[0] * mat.elempack, *axes[1:]]
 
 
-def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard == resource.RLIM_INFINITY or hard > MEMORY_BYTES:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, hard))

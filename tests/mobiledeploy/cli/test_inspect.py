@@ -147,7 +147,7 @@ def test_passes(command, tiny_bundle) -> None:
     outcome = command("inspect", "--passes", "--format", "csv")
     assert outcome.code == 0
     names = [row["pass"] for row in rows(outcome.out)]
-    assert "fold_batch_norms" in names
+    assert "fuse_activations" in names
     for model in (tiny_bundle.path, tiny_bundle.onnx):
         found = rows(command("inspect", "--passes", model, "--format", "csv").out)
         assert [row["pass"] for row in found] == names

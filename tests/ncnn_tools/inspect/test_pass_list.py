@@ -20,24 +20,17 @@ def test_every_pass_says_what_it_does_in_a_line() -> None:
 
 
 def test_how_often_each_applies(make_model: Callable[..., onnx.ModelProto]) -> None:
-    constants = {
-        "w": np.ones((4, 3, 1, 1), np.float32),
-        **{name: np.ones(4, np.float32) for name in ("scale", "bias", "mean", "var")},
-    }
     model = make_model(
         [
-            helper.make_node("Conv", ["x", "w"], ["a"]),
-            helper.make_node("BatchNormalization", ["a", "scale", "bias", "mean", "var"], ["b"]),
-            helper.make_node("Relu", ["b"], ["c"]),
-            helper.make_node("Add", ["c", "x"], ["y"]),
+            helper.make_node("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Add", ["b", "x"], ["y"]),
         ],
-        {"x": [1, 3, 1, 1]},
+        {"x": [1, 3, 4, 4]},
         ["y"],
-        {**constants, "w": np.ones((3, 3, 1, 1), np.float32)}
-        | {k: v[:3] for k, v in constants.items() if k != "w"},
+        {"w": np.random.default_rng(0).normal(0, 1, (3, 3, 3, 3)).astype(np.float32)},
     )
     applied = {entry.name: entry.applied for entry in list_passes(model)}
-    assert applied["fold_batch_norms"] == 1
     assert applied["fuse_activations"] == 1
     assert applied["insert_splits"] == 1  # x is read twice
-    assert applied["fuse_channel_shuffles"] == 0
+    assert sum(count or 0 for count in applied.values()) == 2
