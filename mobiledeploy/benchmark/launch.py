@@ -90,7 +90,7 @@ def _recover(device: Device, journal_path: str, partial: PartialRun, number: int
     with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
         local = Path(temporary, "journal")
         try:
-            _reach_again(device)
+            reach_again(device)
             device.pull(journal_path, local)
         except MobileDeployError:
             return None
@@ -102,8 +102,11 @@ def _recover(device: Device, journal_path: str, partial: PartialRun, number: int
     return launch.journal
 
 
-def _reach_again(device: Device) -> None:
-    """Connect to a device that may just be coming back, and stop what still runs there."""
+def reach_again(device: Device) -> None:
+    """Connect to a device that may just be coming back, and stop what still runs there.
+
+    Raises DeviceError where it has not come back within RECONNECT_S.
+    """
     deadline = time.monotonic() + RECONNECT_S
     while True:
         try:

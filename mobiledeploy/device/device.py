@@ -111,8 +111,17 @@ class Device:
             self._kill(command)
             raise
 
-    def store(self, local: Path, *, executable: bool = False, progress: Progress | None = None) -> str:
+    def store(
+        self,
+        local: Path,
+        *,
+        executable: bool = False,
+        progress: Progress | None = None,
+        folder: str = FOLDER,
+    ) -> str:
         """Bring a file to the device unless it is there already, and return its path there.
+
+        It stays there, unless `folder` is one that goes, such as that of `scratch`.
 
         The name holds the content's hash, so that the same content is pushed once; what is there is
         verified by its hash before and after. `progress` gets the bytes sent and the file's size.
@@ -122,7 +131,7 @@ class Device:
         try:
             with local.open("rb") as file:
                 digest = _sha256(file)
-                remote = f"{FOLDER}/{digest[:16]}-{_safe_name(local.name)}"
+                remote = f"{folder}/{digest[:16]}-{_safe_name(local.name)}"
                 if self._hash_of(remote) == digest:
                     if executable:
                         self._tidy(["chmod", "755", remote])

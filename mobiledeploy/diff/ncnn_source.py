@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,12 @@ import numpy as np
 from mobiledeploy.arrays import FloatArray
 from mobiledeploy.benchmark.execute import prepare_binary
 from mobiledeploy.benchmark.inference import extract
+from mobiledeploy.benchmark.launch import reach_again
 from mobiledeploy.benchmark.plan import Configuration, RemoteFiles
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.device import ConnectionLostError, Device
 from mobiledeploy.diff.source import Intermediate
-from mobiledeploy.errors import DeviceRunError, MobileDeployError
+from mobiledeploy.errors import DeviceRunError
 from mobiledeploy.progress import Progress
 from mobiledeploy.source.reference import TensorSpec
 from ncnn_tools.errors import NcnnToolsError
@@ -111,37 +111,40 @@ class DeviceSource(NcnnSource):
     def values(self, keys: Sequence[str], inputs: Sequence[FloatArray]) -> dict[str, FloatArray]:
         """Run once on the device; returns the blobs of these keys in ncnn's shapes.
 
-        Where the connection is lost it is tried once more. Raises DeviceRunError, DeviceError or TimedOutError;
-        the input does not stay on the device.
+        Where the connection is lost and comes back it is tried once more. Raises DeviceRunError, DeviceError or
+        TimedOutError; of a run nothing stays on the device.
         """
         found: dict[str, FloatArray] = {}
         for blobs in _without_clashes([self._blob_of[key] for key in keys]):
             try:
                 arrays = self._extract(blobs, inputs)
             except ConnectionLostError:
+                reach_again(self._device)
+                self._device.sweep()
                 arrays = self._extract(blobs, inputs)
             found |= {blob: array[0] for blob, array in arrays.items()}
         return self._by_key(keys, found)
 
     def _extract(self, blobs: Sequence[str], inputs: Sequence[FloatArray]) -> dict[str, FloatArray]:
         device, path = self._device, self.bundle.path
-        stored: dict[str, str] = {}
-        try:
-            binary, param, weights = (
-                device.store(file, executable=number == 0) for number, file in enumerate(self._local_files)
-            )
-            with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as folder:
-                for number, (blob, array) in enumerate(self._feed(inputs).items()):
-                    local = Path(folder, f"diff-input{number}.npy")
-                    np.save(local, array)
-                    stored[blob] = device.store(local)
+        # Each time: a file that is there already is not sent again, and one that has gone is.
+        binary, param, weights = (
+            device.store(file, executable=number == 0) for number, file in enumerate(self._local_files)
+        )
+        with device.scratch() as folder:
+            stored = self._push(inputs, folder)
             files = RemoteFiles(binary, {path: stored}, {(path, self.kind): (param, weights)})
             return extract(device, files, self._configuration, blobs, timeout_s=_TIMEOUT_S)
-        finally:
-            if stored:
-                # Where the device is gone there is nothing to do; `devices --clean` finds the file later.
-                with contextlib.suppress(MobileDeployError):
-                    device.run(["rm", "-f", *stored.values()], timeout_s=_TIMEOUT_S)
+
+    def _push(self, inputs: Sequence[FloatArray], folder: str) -> dict[str, str]:
+        """Bring the inputs to a folder on the device; returns their paths there by blob."""
+        stored = {}
+        with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as temporary:
+            for number, (blob, array) in enumerate(self._feed(inputs).items()):
+                local = Path(temporary, f"input{number}.npy")
+                np.save(local, array)
+                stored[blob] = self._device.store(local, folder=folder)
+        return stored
 
 
 def _dequantized(array: FloatArray, layer: Layer) -> FloatArray:

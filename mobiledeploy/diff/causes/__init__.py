@@ -13,7 +13,7 @@ from mobiledeploy.diff.causes.arithmetic import (
     one_offset_a_channel,
 )
 from mobiledeploy.diff.causes.evidence import Cause, Evidence
-from mobiledeploy.diff.causes.half import fp16_overflow, fp16_precision, fp16_underflow
+from mobiledeploy.diff.causes.half import fp16_overflow, fp16_precision, fp16_underflow, fp16_weights
 from mobiledeploy.diff.causes.integer import int8_range, int8_rounding
 from mobiledeploy.diff.causes.layout import (
     another_size,
@@ -39,6 +39,7 @@ CAUSES: tuple[Cause, ...] = (
     one_offset_a_channel,
     channel_scale_and_offset,
     int8_range,
+    fp16_weights,
     fp16_underflow,
     fp16_precision,
     border_alone,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mobiledeploy.diff.causes.evidence import Evidence, largest, rms
+from ncnn_tools.graph import Storage
 
 _FP16 = np.finfo(np.float16)
 LARGEST = float(_FP16.max)  # 65504
@@ -36,6 +37,17 @@ def fp16_underflow(evidence: Evidence) -> str | None:
     if not evidence.halves or not 0 < reaches < _SMALLEST_NORMAL:
         return None
     return f"fp16 underflow: the reference is at most {reaches:.2g}, and below 6.1e-05 fp16 loses bits"
+
+
+def fp16_weights(evidence: Evidence) -> str | None:
+    """Weights so small that storing them as fp16 has cost them bits, whatever the arithmetic."""
+    weights = evidence.layer.weights.values() if evidence.layer else ()
+    reaches = max(
+        (largest(weight.values()) for weight in weights if weight.storage is Storage.FP16), default=0.0
+    )
+    if not 0 < reaches < _SMALLEST_NORMAL:
+        return None
+    return f"fp16 weights: those of the layer are at most {reaches:.2g}, and below 6.1e-05 fp16 loses bits"
 
 
 def fp16_precision(evidence: Evidence) -> str | None:

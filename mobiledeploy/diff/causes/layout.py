@@ -28,14 +28,15 @@ def permuted_axes(evidence: Evidence) -> str | None:
     rank = candidate.ndim
     if rank != reference.ndim or rank > 4:
         return None
-    for order in itertools.permutations(range(rank)):
+    orders = [order for order in itertools.permutations(range(rank)) if list(order) != sorted(order)]
+    for order in orders:
         moved = candidate.transpose(order)
-        if list(order) != sorted(order) and moved.shape == reference.shape:
-            if evidence.explained_by(reference, moved):
-                return f"permuted axes: transposed by {order} it equals the reference"
-            laid_out = np.ascontiguousarray(reference.transpose(order)).reshape(reference.shape)
-            if evidence.explained_by(laid_out, candidate):
-                return f"permuted axes: the reference's data transposed by {order}, under the old shape"
+        if moved.shape == reference.shape and evidence.explained_by(reference, moved):
+            return f"permuted axes: transposed by {order} it equals the reference"
+    for order in orders:
+        # Values are compared in C order, so that the shape of the transposed data does not matter.
+        if evidence.explained_by(reference.transpose(order), candidate):
+            return f"permuted axes: the reference's data transposed by {order}, under another shape"
     return None
 
 
