@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.third_party.converters import OURS, PNNX_ONNX, Conversion, convert
 from benchmarks.third_party.export import onnx_file
-from benchmarks.third_party.names import NAMES
+from benchmarks.third_party.names import NAMES, selection
 from benchmarks.third_party.outcome import Outcome
 
 TARGET = 0.5
@@ -47,12 +47,12 @@ def main() -> None:
     parser.add_argument("exported", type=Path, metavar="EXPORTED")
     parser.add_argument("results", type=Path, metavar="RESULTS")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--networks", default=",".join(NAMES))
+    parser.add_argument("--networks", type=selection, default=list(NAMES))
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
     print("| network | ours, whole process (s) | ours, inside (s) | pnnx (s) | ratio | inside ratio |")
     print("|---|---:|---:|---:|---:|---:|")
-    for name in options.networks.split(","):
+    for name in options.networks:
         if not onnx_file(options.exported, name).is_file():
             continue
         found = measure(name, options.exported, options.repeats)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.third_party.converters import CONVERTERS, Conversion, convert
 from benchmarks.third_party.export import onnx_file
-from benchmarks.third_party.names import NAMES, THIRD_PARTY
+from benchmarks.third_party.names import NAMES, THIRD_PARTY, selection
 from benchmarks.third_party.outcome import Outcome, WorkerError, call
 
 
@@ -83,9 +83,9 @@ def main() -> None:
     parser.add_argument("exported", type=Path, metavar="EXPORTED")
     parser.add_argument("results", type=Path, metavar="RESULTS")
     parser.add_argument("--converters", default=",".join(CONVERTERS))
-    parser.add_argument("--networks", default=",".join(NAMES))
+    parser.add_argument("--networks", type=selection, default=list(NAMES))
     options = parser.parse_args()
-    for name in options.networks.split(","):
+    for name in options.networks:
         for converter in options.converters.split(","):
             if onnx_file(options.exported, name).is_file():
                 file = record(options.results, converter, name)

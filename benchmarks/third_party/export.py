@@ -1,6 +1,6 @@
 """Export the networks, to ONNX as `mobiledeploy convert` does it, and to TorchScript for pnnx.
 
-    python -m benchmarks.third_party.export DIR [NAME …]
+    python -m benchmarks.third_party.export DIR [--networks NAME,…]
 
 Leaves DIR/onnx/NAME.onnx and DIR/pt/NAME.pt; those that are there stay. One process a network, and a timeout.
 """
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.third_party.names import NAMES
+from benchmarks.third_party.names import NAMES, selection
 
 TIMEOUT_S = 900
 
@@ -55,17 +55,17 @@ def main() -> None:
     """Export all networks that are named, each in a process of its own, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--networks", type=selection, default=list(NAMES))
     parser.add_argument("--here", action="store_true", help="export in this process")
     options = parser.parse_args()
     if options.here:
-        for name in options.names:
+        for name in options.networks:
             print(export(name, options.folder))
         return
-    for name in options.names or NAMES:
+    for name in options.networks:
         if onnx_file(options.folder, name).is_file() and torchscript_file(options.folder, name).is_file():
             continue
-        command = [sys.executable, "-m", __spec__.name, "--here", str(options.folder), name]
+        command = [sys.executable, "-m", __spec__.name, "--here", str(options.folder), "--networks", name]
         try:
             process = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:

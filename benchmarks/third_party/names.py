@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from models.networks import CLASSES
 
 PORTRAIT_PREFIX = "portrait_"
@@ -63,3 +65,11 @@ SMP = {
 THIRD_PARTY = (*TORCHVISION, *TORCHVISION_SEGMENTERS, *TIMM, *TIMM_MERGED, *SMP)
 PORTRAIT = tuple(PORTRAIT_PREFIX + name for name in CLASSES)
 NAMES = (*THIRD_PARTY, *PORTRAIT)
+
+
+def selection(text: str) -> list[str]:
+    """Read names with commas between them; a type for argparse."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in NAMES]:
+        raise argparse.ArgumentTypeError(f"no network {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    return names

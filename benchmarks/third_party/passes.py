@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 
 from benchmarks.third_party.export import onnx_file
-from benchmarks.third_party.names import NAMES
+from benchmarks.third_party.names import NAMES, selection
 from benchmarks.third_party.outcome import WorkerError, call
 from ncnn_tools.cost import BlobSize, layer_cost
 from ncnn_tools.files import save
@@ -133,10 +133,10 @@ def main() -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS")
     parser.add_argument("--repeats", type=int, default=0, help="processes to time each graph in")
     parser.add_argument("--seconds", type=float, default=1.0, help="measured in each process")
-    parser.add_argument("--networks", default=",".join(NAMES))
+    parser.add_argument("--networks", type=selection, default=list(NAMES))
     parser.add_argument("--here", action="store_true", help="measure in this process, and print JSON")
     options = parser.parse_args()
-    names = [name for name in options.networks.split(",") if onnx_file(options.exported, name).is_file()]
+    names = [name for name in options.networks if onnx_file(options.exported, name).is_file()]
     if options.here:
         [name] = names
         print(

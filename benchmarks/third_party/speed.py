@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.third_party.converters import OURS, PNNX_ONNX, convert, input_shapes
 from benchmarks.third_party.coverage import checked
 from benchmarks.third_party.export import onnx_file
-from benchmarks.third_party.names import NAMES
+from benchmarks.third_party.names import NAMES, selection
 from benchmarks.third_party.outcome import Outcome, call
 from mobiledeploy.statistics import Ratio, Samples, paired_ratio
 
@@ -107,10 +107,10 @@ def main() -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="measured in each process")
-    parser.add_argument("--networks", default=",".join(NAMES))
+    parser.add_argument("--networks", type=selection, default=list(NAMES))
     options = parser.parse_args()
     programs: dict[str, dict[str, list[object]]] = {}
-    for name in options.networks.split(","):
+    for name in options.networks:
         if not onnx_file(options.exported, name).is_file():
             continue
         prepared = {c: prepare(name, c, options.exported, options.results) for c in BOTH}
