@@ -38,7 +38,7 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="1 input files given; the network takes 2"):
         file_inputs([tmp_path / "a.npy"], SPECS, None)
-    with pytest.raises(UsageError, match="a.npy"):
+    with pytest.raises(UsageError, match=r"a\.npy"):
         file_inputs([tmp_path / "a.npy"], SPECS[:1], None)
     with pytest.raises(UsageError, match="how does this picture become the network's input"):
         file_inputs([tmp_path / "a.png"], SPECS[:1], None)

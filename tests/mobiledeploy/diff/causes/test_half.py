@@ -22,7 +22,8 @@ def test_values_beyond_the_largest_half(evidence, noise) -> None:
     said = likely_cause(evidence(values, halves(values), halves=True)) or ""
     largest, beyond = np.abs(values).max(), np.count_nonzero(np.abs(values) > 65519)
     assert said == (
-        f"fp16 overflow: the reference reaches {largest:.6g}, and fp16 ends at 65504; {beyond} values are NaN or infinite"
+        f"fp16 overflow: the reference reaches {largest:.6g}, and fp16 ends at 65504; "
+        f"{beyond} values are NaN or infinite"
     )
 
 
