@@ -124,6 +124,26 @@ def convert_hard_swish(node: Node, build: Builder) -> None:
     _pointwise("HardSwish", node, build, alpha=1 / 6, beta=0.5)
 
 
+def convert_shrink(node: Node, build: Builder) -> None:
+    """Shrink → Shrink."""
+    _pointwise(
+        "Shrink",
+        node,
+        build,
+        bias=float(node.attribute("bias", 0.0)),
+        lambd=float(node.attribute("lambd", 0.5)),
+    )
+
+
+def convert_thresholded_relu(node: Node, build: Builder) -> None:
+    """ThresholdedRelu → x times 1 where it is above the threshold, 0 elsewhere."""
+    blob = build.blob_in_order(node, node.inputs[0])
+    shape = build.graph.shapes[blob]
+    alpha = float(node.attribute("alpha", 1.0))
+    above = build.add_hidden("Threshold", node, [blob], shape, threshold=alpha)
+    build.add("BinaryOp", node, [blob, above], shapes=[shape], op_type=2)
+
+
 def convert_clip(node: Node, build: Builder) -> None:
     """Clip with constant bounds (inputs from opset 11 on, attributes before) → Clip."""
     low = _bound(node, build, 1, "min", -FLOAT_MAX)

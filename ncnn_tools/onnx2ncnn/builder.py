@@ -96,7 +96,12 @@ class Builder:
     def blob(self, node: Node, tensor: str, shape: Shape | None = None) -> str:
         """Return a blob of the tensor in its shape in ncnn, or in another one that holds as many values."""
         wanted = self.ncnn_shape(node, tensor) if shape is None else shape
-        return self.move(self.view(node, tensor), wanted, tensor)
+        view = self.view(node, tensor)
+        if math.prod(view.shape) != math.prod(wanted):
+            raise node.unsupported(
+                f"tensor {tensor!r} has shape {view.shape}; the model says {self.shape(tensor)}"
+            )
+        return self.move(view, wanted, tensor)
 
     def blob_in_order(self, node: Node, tensor: str) -> str:
         """Return a blob of the tensor's values in their order, in whatever shape needs no layer if there is one."""
@@ -194,11 +199,15 @@ class Builder:
     ) -> Layer:
         """Add the layer that gives all of a node's outputs. `inputs` are blobs (see `blob`).
 
-        `shapes` are those of its output blobs, where they are not the tensors' own shapes in ncnn.
+        `shapes` are those of its output blobs, where they are not the tensors' own shapes in ncnn. An output without
+        a name is one that the layer gives and the node does not ask for.
         """
         _check_values(node, params)
         sizes = shapes or [self.ncnn_shape(node, tensor) for tensor in node.outputs]
-        outputs = [self._name_blob(*pair) for pair in zip(node.outputs, sizes, strict=True)]
+        outputs = [
+            self._name_blob(tensor, size) if tensor else self._new_blob(f"{node.name}_unused", size)
+            for tensor, size in zip(node.outputs, sizes, strict=True)
+        ]
         return self._append(kind, node.name, list(inputs), outputs, **params)
 
     def add_hidden(

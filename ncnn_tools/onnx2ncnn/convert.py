@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import onnx
 
-from ncnn_tools.errors import UnsupportedOperatorError
 from ncnn_tools.graph import Graph
 from ncnn_tools.onnx2ncnn import activation_ops as activation
 from ncnn_tools.onnx2ncnn import arithmetic_ops as arithmetic
@@ -14,6 +13,7 @@ from ncnn_tools.onnx2ncnn import convolution_ops as convolution
 from ncnn_tools.onnx2ncnn import normalization_ops as normalization
 from ncnn_tools.onnx2ncnn import pooling_ops as pooling
 from ncnn_tools.onnx2ncnn import product_ops as product
+from ncnn_tools.onnx2ncnn import recurrent_ops as recurrent
 from ncnn_tools.onnx2ncnn import reduction_ops as reduction
 from ncnn_tools.onnx2ncnn import resize_ops as resize
 from ncnn_tools.onnx2ncnn import shape_ops as shape
@@ -27,6 +27,7 @@ OPERATORS: Mapping[str, Converter] = {
     **dict.fromkeys(arithmetic.BINARY_OPERATORS, arithmetic.convert_binary),
     **dict.fromkeys(arithmetic.VARIADIC_OPERATORS, arithmetic.convert_variadic),
     **dict.fromkeys(reduction.REDUCTION_OPERATORS, reduction.convert_reduction),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent.convert_recurrent),
     **dict.fromkeys(("Erf", "Mish", "Sigmoid", "Softplus"), activation.convert_plain),
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), view.convert_reshape),
     "AveragePool": pooling.convert_pooling,
@@ -38,6 +39,7 @@ OPERATORS: Mapping[str, Converter] = {
     "Concat": shape.convert_concat,
     "Conv": convolution.convert_conv,
     "ConvTranspose": convolution.convert_conv_transpose,
+    "CumSum": shape.convert_cumulative_sum,
     "DepthToSpace": view.convert_depth_to_space,
     "Dropout": activation.convert_dropout,
     "Einsum": product.convert_einsum,
@@ -47,18 +49,23 @@ OPERATORS: Mapping[str, Converter] = {
     "Gelu": activation.convert_gelu,
     "Gemm": product.convert_gemm,
     "GlobalAveragePool": pooling.convert_global_pooling,
+    "GlobalLpPool": pooling.convert_global_lp_pooling,
     "GlobalMaxPool": pooling.convert_global_pooling,
+    "GridSample": resize.convert_grid_sample,
     "GroupNormalization": normalization.convert_group_normalization,
     "HardSigmoid": activation.convert_hard_sigmoid,
     "HardSwish": activation.convert_hard_swish,
     "Identity": activation.convert_identity,
     "InstanceNormalization": normalization.convert_instance_normalization,
+    "LRN": normalization.convert_lrn,
     "LayerNormalization": normalization.convert_layer_normalization,
     "LeakyRelu": activation.convert_relu,
     "LogSoftmax": activation.convert_log_softmax,
     "LpNormalization": normalization.convert_lp_normalization,
+    "LpPool": pooling.convert_lp_pooling,
     "MatMul": product.convert_matmul,
     "MaxPool": pooling.convert_pooling,
+    "MeanVarianceNormalization": normalization.convert_mean_variance_normalization,
     "PRelu": activation.convert_prelu,
     "Pad": shape.convert_pad,
     "Pow": arithmetic.convert_pow,
@@ -66,14 +73,17 @@ OPERATORS: Mapping[str, Converter] = {
     "Relu": activation.convert_relu,
     "Resize": resize.convert_resize,
     "Selu": activation.convert_selu,
+    "Shrink": activation.convert_shrink,
     "Slice": shape.convert_slice,
     "Softmax": activation.convert_softmax,
     "Softsign": activation.convert_softsign,
     "SpaceToDepth": view.convert_space_to_depth,
     "Split": shape.convert_split,
     "Swish": activation.convert_swish,
+    "ThresholdedRelu": activation.convert_thresholded_relu,
     "Tile": shape.convert_tile,
     "Transpose": view.convert_transpose,
+    "Upsample": resize.convert_resize,
     "Where": arithmetic.convert_where,
 }
 
@@ -90,7 +100,7 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
     a model that is not valid ONNX, and UnsupportedOperatorError, naming node, operator and attribute, for
     whatever can't be converted exactly.
     """
-    source = Source(model)
+    source = Source(model, OPERATORS)
     replace_adaptive_pools(source)
     _check_operators(source)
     build = Builder(source)
@@ -108,12 +118,10 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
 
 def _check_operators(source: Source) -> None:
     """Refuse all operators that have no converter at once, so that a person sees the whole list."""
-    unknown = {node.operator: node for node in reversed(source.nodes) if node.operator not in _CONVERTERS}
+    unknown = [node for node in source.nodes if node.operator not in _CONVERTERS]
     if not unknown:
         return
-    first = next(node for node in source.nodes if node.operator in unknown)
-    others = sorted(set(unknown) - {first.operator})
+    first = unknown[0]
+    others = sorted({node.operator for node in unknown} - {first.operator})
     more = f"; neither for {', '.join(others)}" if others else ""
-    raise UnsupportedOperatorError(
-        first.name, first.operator, f"there is no converter for this operator{more}"
-    )
+    raise first.unsupported(f"there is no converter for this operator{more}")

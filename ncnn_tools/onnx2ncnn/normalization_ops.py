@@ -12,6 +12,8 @@ from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
 
+_MVN_EPSILON = 1e-9  # added to the deviation, in ONNX's definition and in ncnn (src/layer/mvn.cpp)
+
 
 def convert_batch_normalization(node: Node, build: Builder) -> None:
     """BatchNormalization with its statistics as constants → BatchNorm."""
@@ -75,7 +77,7 @@ def convert_group_normalization(node: Node, build: Builder) -> None:
         raise node.unsupported(f"shape {shape} should have a batch of 1 and channels")
     channels, groups = shape[1], int(node.attribute("num_groups"))
     node.attribute("stash_type")  # the precision of the sums, which are float32 here
-    gamma, beta = (_for_channels(node, build, index, channels, groups) for index in (1, 2))
+    gamma, beta = (_constant(node, build, index, channels) for index in (1, 2))
     blob = _maps(node, build, (channels, 1, math.prod(shape[2:])))
     eps = float(node.attribute("epsilon", 1e-5))
     params = {"group": groups, "channels": channels, "eps": eps}
@@ -100,6 +102,34 @@ def convert_rms_normalization(node: Node, build: Builder) -> None:
     gamma = _affine(node, build, 1)
     layer = _last_axes(node, build, "RMSNorm")
     layer.set_weight("gamma", np.broadcast_to(gamma.reshape(-1), (layer.integer("affine_size"),)))
+
+
+def convert_mean_variance_normalization(node: Node, build: Builder) -> None:
+    """MeanVarianceNormalization of each map, or of all of them → MVN."""
+    shape = build.shape(node.inputs[0])
+    if len(shape) < 3 or shape[0] != 1:
+        raise node.unsupported(f"shape {shape} should have a batch of 1, channels and spatial axes")
+    chosen = {axis % len(shape) for axis in node.attribute("axes", [0, 2, 3])}
+    kept = {axis for axis, size in enumerate(shape) if axis not in chosen and size > 1}
+    if kept - {1}:
+        raise node.unsupported(f"of shape {shape} ncnn can normalize maps, or all of them together", "axes")
+    blob = _maps(node, build, (shape[1], 1, math.prod(shape[2:])))
+    params = {"normalize_variance": 1, "across_channels": int(not kept), "eps": _MVN_EPSILON}
+    build.add("MVN", node, [blob], shapes=[build.graph.shapes[blob]], **params)
+
+
+def convert_lrn(node: Node, build: Builder) -> None:
+    """LRN of an odd size → LRN across channels."""
+    size = int(node.attribute("size"))
+    if size % 2 == 0:
+        raise node.unsupported("ncnn's window begins one channel earlier where its size is even", "size")
+    shape = build.shape(node.inputs[0])
+    if len(shape) < 3 or shape[0] != 1:
+        raise node.unsupported(f"shape {shape} should have a batch of 1, channels and spatial axes")
+    blob = _maps(node, build, (shape[1], 1, math.prod(shape[2:])))
+    defaults = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # of the ONNX operator specification
+    factors = {name: float(node.attribute(name, default)) for name, default in defaults.items()}
+    build.add("LRN", node, [blob], shapes=[build.graph.shapes[blob]], local_size=size, **factors)
 
 
 def convert_lp_normalization(node: Node, build: Builder) -> None:
@@ -171,13 +201,6 @@ def _constant(node: Node, build: Builder, index: int, count: int) -> Array:
     if value.size != count:
         raise node.unsupported(f"input {index} has {value.size} values for {count} channels")
     return value
-
-
-def _for_channels(node: Node, build: Builder, index: int, channels: int, groups: int) -> Array:
-    """Return a value for each channel: up to opset 20 scale and bias have one for each group."""
-    if node.opset >= 21:
-        return _constant(node, build, index, channels)
-    return np.repeat(_constant(node, build, index, groups), channels // groups)
 
 
 def _channels_first(node: Node, build: Builder) -> tuple[str, Shape]:

@@ -1,47 +1,62 @@
-"""Resize → Interp, where ncnn samples at the same points as ONNX says (src/layer/interp.cpp)."""
+"""Resize, Upsample → Interp, and GridSample, where ncnn samples at the same points as ONNX says."""
 
 from __future__ import annotations
 
-from ncnn_tools.onnx2ncnn.builder import Builder
-from ncnn_tools.onnx2ncnn.source import Node
-from ncnn_tools.onnx2ncnn.window import map_shape
+import numpy as np
 
+from ncnn_tools.onnx2ncnn.builder import Builder
+from ncnn_tools.onnx2ncnn.source import Array, Node
+from ncnn_tools.onnx2ncnn.view import Shape
+from ncnn_tools.onnx2ncnn.window import map_shape
+from ncnn_tools.schema import ParamValue
+
+# ncnn's Interp (src/layer/interp.cpp).
 _NEAREST, _BILINEAR, _BICUBIC = 1, 2, 3
 # Cubic coefficient of ncnn's bicubic (interpolate_cubic in src/layer/interp.cpp).
 _CUBIC_A = -0.75
+_EDGE = 1  # ncnn's Padding: repeat the edge (src/layer/padding.cpp)
+
+# ncnn's GridSample (src/layer/gridsample.cpp), and both names that ONNX has had for a mode.
+_GRID_MODES = {"bilinear": 1, "linear": 1, "bicubic": 3, "cubic": 3}
+_GRID_PADDING = {"zeros": 1, "border": 2}
 
 
 def convert_resize(node: Node, build: Builder) -> None:
-    """Resize of the two spatial axes → Interp."""
-    tensor = node.inputs[0]
-    shape, wanted = (map_shape(node, build, name) for name in (tensor, node.outputs[0]))
-    if shape[0] != wanted[0]:
+    """Resize and Upsample of the two spatial axes → Interp."""
+    tensor, result = node.inputs[0], node.outputs[0]
+    shape, wanted = (map_shape(node, build, name, batch=True) for name in (tensor, result))
+    if build.shape(tensor)[:2] != build.shape(result)[:2]:
         raise node.unsupported("only the two spatial axes of a feature map can be resized", "axes")
     _check_options(node)
-    _check_scales(node, build, shape[1:], wanted[1:])
+    scales = _scales(node, build, shape[1:], wanted[1:])
     mode = node.attribute("mode", "nearest")
-    coordinates = node.attribute("coordinate_transformation_mode", "half_pixel")
+    # Before opset 11 there was no attribute that says where to sample: these are the points that it sampled at.
+    old = node.opset < 11
+    coordinates = node.attribute("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
+    blob = build.blob(node, tensor, shape)
     if mode == "nearest":
-        kind, align = _nearest(node, coordinates, shape[1:], wanted[1:])
+        rounding = node.attribute("nearest_mode", "floor" if old else "round_prefer_floor")
+        _check_nearest(node, coordinates, rounding, zip(shape[1:], wanted[1:], scales, strict=True))
+        _interpolate(node, build, blob, wanted, _NEAREST)
+    elif mode == "linear" and coordinates == "asymmetric":
+        _asymmetric(node, build, blob, shape, wanted)
     elif mode in ("linear", "cubic"):
         kind, align = _smooth(node, mode, coordinates, wanted[1:])
+        _interpolate(node, build, blob, wanted, kind, align)
     else:
         raise node.unsupported(f"ncnn's Interp has no mode {mode!r}", "mode")
-    build.add(
-        "Interp",
-        node,
-        [build.blob(node, tensor, shape)],
-        shapes=[wanted],
-        resize_type=kind,
-        output_height=wanted[1],
-        output_width=wanted[2],
-        align_corner=align,
-    )
+
+
+def _interpolate(node: Node, build: Builder, blob: str, wanted: Shape, kind: int, align: int = 0) -> None:
+    build.add("Interp", node, [blob], shapes=[wanted], **_interp_params(kind, wanted, align))
+
+
+def _interp_params(kind: int, wanted: Shape, align: int) -> dict[str, ParamValue]:
+    size = {"output_height": wanted[1], "output_width": wanted[2]}
+    return {"resize_type": kind, **size, "align_corner": align}
 
 
 def _check_options(node: Node) -> None:
-    if node.opset < 11:
-        raise node.unsupported("before opset 11 it samples at other points; export with opset 11 or later")
     for name, only in (("antialias", 0), ("exclude_outside", 0), ("keep_aspect_ratio_policy", "stretch")):
         if node.attribute(name, only) != only:
             raise node.unsupported("ncnn's Interp has no such option", name)
@@ -51,33 +66,79 @@ def _check_options(node: Node) -> None:
         node.attribute(name)  # concerns other modes, or is read below
 
 
-def _check_scales(node: Node, build: Builder, sizes: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    """Refuse scales that are not output/input: ncnn, given sizes, takes that quotient."""
-    if not node.has_input(2):
-        return
-    scales = build.constant(node.inputs[2])
-    if scales is None:
-        raise node.unsupported("its scales should be constants", "scales")
-    if scales.size == 0:
-        return
-    for scale, size, target in zip(scales[-2:], sizes, wanted, strict=True):
+def _scales(node: Node, build: Builder, sizes: Shape, wanted: Shape) -> list[float]:
+    """Return the scales of the two axes. They have to be output/input, for ncnn, given sizes, takes that quotient."""
+    quotients = [target / size for size, target in zip(sizes, wanted, strict=True)]
+    scales: Array | None = np.array(node.attribute("scales", []), np.float32)
+    place = 2 if node.opset >= 11 else 1
+    if node.has_input(place):
+        scales = build.constant(node.inputs[place])
+        if scales is None:
+            raise node.unsupported("its scales should be constants", "scales")
+    if scales is None or scales.size == 0:
+        return quotients
+    # A sequence is a map of one row: its height stays.
+    given = [1.0, *map(float, scales)][-2:] if len(build.shape(node.inputs[0])) == 3 else list(scales[-2:])
+    for scale, size, target in zip(given, sizes, wanted, strict=True):
         if abs(float(scale) * size - target) > 1e-3:
             raise node.unsupported(
                 f"scale {scale} of size {size} is rounded to {target}; give the size", "scales"
             )
+    return [float(scale) for scale in given]
 
 
-def _nearest(
-    node: Node, coordinates: str, sizes: tuple[int, ...], wanted: tuple[int, ...]
-) -> tuple[int, int]:
-    """ncnn takes floor(x · in / out): ONNX's `asymmetric` with `floor`, and half pixels where the scale is whole."""
-    rounding = node.attribute("nearest_mode", "round_prefer_floor")
-    floor = coordinates == "asymmetric" and rounding == "floor"
-    whole = all(target % size == 0 for size, target in zip(sizes, wanted, strict=True))
-    halves = coordinates in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round")
-    if floor or (whole and halves):
-        return _NEAREST, 0
-    raise node.unsupported(f"nearest with {coordinates} and {rounding} is not ncnn's", "nearest_mode")
+def _check_nearest(node: Node, coordinates: str, rounding: str, axes: zip[tuple[int, int, float]]) -> None:
+    """Refuse what does not take the values that ncnn takes: those at floor(x · in / out)."""
+    for size, target, scale in axes:
+        points = _points(node, coordinates, size, target, np.float32(scale))
+        rounded = {
+            "round_prefer_floor": np.ceil(points - np.float32(0.5)),
+            "round_prefer_ceil": np.floor(points + np.float32(0.5)),
+            "floor": np.floor(points),
+            "ceil": np.ceil(points),
+        }[rounding]
+        step = np.float32(size) / np.float32(target)
+        taken = np.floor(np.arange(target, dtype=np.float32) * step)
+        if np.any(np.clip(rounded, 0, size - 1) != np.clip(taken, 0, size - 1)):
+            raise node.unsupported(
+                f"from {size} to {target} with {coordinates} and {rounding} other values are nearest than ncnn "
+                "takes: asymmetric with floor can be converted",
+                "nearest_mode",
+            )
+
+
+def _points(node: Node, coordinates: str, size: int, target: int, scale: np.float32) -> Array:
+    """Return where each value of an axis is sampled, in float32 as onnxruntime computes it."""
+    places: Array = np.arange(target, dtype=np.float32)
+    half = np.float32(0.5)
+    if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and target > 1):
+        centres: Array = (places + half) / scale - half
+        return centres
+    if coordinates == "pytorch_half_pixel":
+        return np.zeros_like(places)
+    if coordinates == "asymmetric":
+        return places / scale
+    if coordinates == "align_corners":
+        corners: Array = places * np.float32(size - 1) / np.float32(max(target - 1, 1))
+        return corners
+    raise node.unsupported(f"ncnn does not sample at {coordinates!r}", "coordinate_transformation_mode")
+
+
+def _asymmetric(node: Node, build: Builder, blob: str, shape: Shape, wanted: Shape) -> None:
+    """Sample at x · in / out, for a whole factor: up to the last value as with aligned corners, then that value."""
+    factors = [target // size for size, target in zip(shape[1:], wanted[1:], strict=True)]
+    if any(
+        size * factor != target for size, factor, target in zip(shape[1:], factors, wanted[1:], strict=True)
+    ):
+        raise node.unsupported(
+            f"asymmetric from {shape[1:]} to {wanted[1:]} is no whole factor; export it with half_pixel",
+            "coordinate_transformation_mode",
+        )
+    inner = (shape[0], *(factor * (size - 1) + 1 for size, factor in zip(shape[1:], factors, strict=True)))
+    sampled = build.add_hidden("Interp", node, [blob], inner, **_interp_params(_BILINEAR, inner, 1))
+    build.add(
+        "Padding", node, [sampled], shapes=[wanted], bottom=factors[0] - 1, right=factors[1] - 1, type=_EDGE
+    )
 
 
 def _smooth(node: Node, mode: str, coordinates: str, wanted: tuple[int, ...]) -> tuple[int, int]:
@@ -90,3 +151,25 @@ def _smooth(node: Node, mode: str, coordinates: str, wanted: tuple[int, ...]) ->
     if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and min(wanted) > 1):
         return kind, 0
     raise node.unsupported(f"ncnn does not sample at {coordinates!r}", "coordinate_transformation_mode")
+
+
+def convert_grid_sample(node: Node, build: Builder) -> None:
+    """GridSample of feature maps → GridSample."""
+    mode, padding = node.attribute("mode", "bilinear"), node.attribute("padding_mode", "zeros")
+    if mode not in _GRID_MODES:
+        raise node.unsupported("ncnn rounds halves upward, ONNX to even: only bilinear and bicubic", "mode")
+    if padding not in _GRID_PADDING:
+        raise node.unsupported(
+            "ncnn reflects but once: only zeros and border can be converted", "padding_mode"
+        )
+    source, target = (map_shape(node, build, tensor) for tensor in (node.inputs[0], node.outputs[0]))
+    grid = build.blob(node, node.inputs[1], (*target[1:], 2))
+    build.add(
+        "GridSample",
+        node,
+        [build.blob(node, node.inputs[0], source), grid],
+        shapes=[target],
+        sample_type=_GRID_MODES[mode],
+        padding_mode=_GRID_PADDING[padding],
+        align_corner=int(node.attribute("align_corners", 0)),
+    )

@@ -55,8 +55,10 @@ def convert_split(node: Node, build: Builder) -> None:
         node.attribute(name)
     if node.has_input(1) and build.constant(node.inputs[1]) is None:
         raise node.unsupported("its sizes should be constants", "split")
+    # A part that holds nothing is no blob. Concat leaves it out; any other reader says that it can't be converted.
+    node.outputs = [output for output in node.outputs if build.shape(output)[axis] > 0]
     sizes = tuple(build.shape(output)[axis] for output in node.outputs)
-    if sum(sizes) != build.shape(tensor)[axis] or 0 in sizes:
+    if sum(sizes) != build.shape(tensor)[axis]:
         raise node.unsupported(
             f"the model says that its parts of {build.shape(tensor)} have sizes {sizes}", "split"
         )
@@ -149,6 +151,8 @@ def _pick(node: Node, build: Builder, view: View, axis: int, indices: Sequence[i
     if around[0] == 1:
         around, place = around[1:], 0
     blob = build.move(view, around, f"{node.name}_input")
+    if list(indices) == list(range(shape[axis]))[::-1]:
+        return View.of(build.add_hidden("Flip", node, [blob], around, axes=(place,)), target)
     runs = _runs(indices)
     if len(runs) > _MOST_PIECES:
         raise node.unsupported(f"its indices are {len(runs)} runs; at most {_MOST_PIECES} can be joined")
@@ -263,6 +267,23 @@ def _pads(node: Node, build: Builder) -> dict[int, tuple[int, int]]:
         for axis, before, after in pairs
         if before or after
     }
+
+
+def convert_cumulative_sum(node: Node, build: Builder) -> None:
+    """CumSum along a constant axis → CumulativeSum; from the end → between two Flips."""
+    axis = build.constant(node.inputs[1])
+    if axis is None:
+        raise node.unsupported("should be constant", "axis")
+    if node.attribute("exclusive", 0):
+        raise node.unsupported("ncnn adds each value to its own sum", "exclusive")
+    place = build.positive_axis(node, node.inputs[0], int(axis.reshape(-1)[0]))
+    blob, held, shape = build.blob_around(node, node.inputs[0], place)
+    if not node.attribute("reverse", 0):
+        build.add("CumulativeSum", node, [blob], shapes=[shape], axis=held)
+        return
+    flipped = build.add_hidden("Flip", node, [blob], shape, axes=(held,))
+    summed = build.add_hidden("CumulativeSum", node, [flipped], shape, axis=held)
+    build.add("Flip", node, [summed], shapes=[shape], axes=(held,))
 
 
 def convert_tile(node: Node, build: Builder) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, inliner, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from ncnn_tools.errors import InvalidModelError, UnsupportedOperatorError
+from ncnn_tools.onnx2ncnn.functions import expand
 
 Array = npt.NDArray[Any]
 
@@ -28,8 +29,10 @@ _LARGEST_CONSTANT = 2**28  # values: a gigabyte of float32, more than any phone 
 class Node:
     """One ONNX node. It notes which attributes were read, so that none is passed over in silence."""
 
-    def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
+    def __init__(self, proto: onnx.NodeProto, opset: int, whole: Node | None = None) -> None:
+        """Read a node; `whole` is the node that it is part of the definition of (see `functions`)."""
         self.proto = proto
+        self.whole = whole
         self.operator = proto.op_type
         self.name = proto.name or (proto.output[0] if proto.output else proto.op_type)
         self.inputs: list[str] = list(proto.input)
@@ -42,7 +45,9 @@ class Node:
         """Return an attribute's value (bytes as str), or the default."""
         self._read.add(name)
         value = self._attributes.get(name, default)
-        return value.decode() if isinstance(value, bytes) else value
+        if isinstance(value, list):
+            return [_decoded(item) for item in value]
+        return _decoded(value)
 
     def with_attributes(self, **attributes: Any) -> Node:
         """Return the node with other values for some attributes; what was read of it counts for both."""
@@ -59,27 +64,42 @@ class Node:
         return sorted(set(self._attributes) - self._read)
 
     def unsupported(self, reason: str, attribute: str | None = None) -> UnsupportedOperatorError:
-        """Make the error that names this node, its operator and the attribute."""
+        """Make the error that names this node, its operator and the attribute; or the one that it is part of."""
+        if self.whole is not None:
+            about = f", attribute {attribute}" if attribute else ""
+            return self.whole.unsupported(f"is computed with {self.operator}{about}: {reason}")
         return UnsupportedOperatorError(self.name, self.operator, reason, attribute=attribute)
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 class Source:
     """An ONNX model: graph inputs and outputs, constants by tensor name, shapes by tensor name, nodes in order."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        """Read a model; InvalidModelError where it is not valid ONNX."""
+    def __init__(self, model: onnx.ModelProto, known: Collection[str] | None = None) -> None:
+        """Read a model; InvalidModelError where it is not valid ONNX.
+
+        Operators that are not `known` are replaced by ONNX's definition of them, where it gives one (by default
+        none is replaced).
+        """
         inferred = _checked_with_shapes(_without_weights(model))
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+            inferred = _checked_with_shapes(_without_weights(model))
         opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
         self.opset = opsets[0] if opsets else 1
         self.constants: dict[str, Array] = {tensor.name: _value(tensor) for tensor in model.graph.initializer}
-        self._infos = {
-            info.name: info.type.tensor_type
+        self._types = {
+            info.name: info.type
             for info in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
         }
+        self._known = known
         self.inputs = [value.name for value in model.graph.input if value.name not in self.constants]
         self.outputs = [value.name for value in model.graph.output]
         self.hidden: dict[str, tuple[int, ...]] = {}  # shapes of tensors that a converter made up
-        self.nodes = self._fold_constants(model)
+        self.nodes = self._read_nodes(model.graph.node)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """Return a tensor's static shape; UnsupportedOperatorError where it is not known."""
@@ -87,7 +107,7 @@ class Source:
             return self.constants[tensor].shape
         if tensor in self.hidden:
             return self.hidden[tensor]
-        info = self._infos.get(tensor)
+        info = self._info(tensor)
         if info is None or not info.HasField("shape"):
             raise UnsupportedOperatorError(
                 tensor, "tensor", "its shape can't be inferred: simplify the model first"
@@ -101,52 +121,100 @@ class Source:
 
     def is_float(self, tensor: str) -> bool:
         """Say whether a tensor that is not constant is float32."""
-        info = self._infos.get(tensor)
+        info = self._info(tensor)
         return info is None or info.elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.UNDEFINED)
 
     def element_type(self, tensor: str) -> int:
         """Return the ONNX element type of a tensor; UNDEFINED where it is not known."""
         if tensor in self.constants:
             return helper.np_dtype_to_tensor_dtype(self.constants[tensor].dtype)
-        info = self._infos.get(tensor)
+        info = self._info(tensor)
         return info.elem_type if info else int(onnx.TensorProto.UNDEFINED)
 
-    def _fold_constants(self, model: onnx.ModelProto) -> list[Node]:
+    def _info(self, tensor: str) -> onnx.TypeProto.Tensor | None:
+        kind = self._types.get(tensor)
+        return None if kind is None else kind.tensor_type
+
+    def _read_nodes(self, protos: Iterable[onnx.NodeProto], whole: Node | None = None) -> list[Node]:
+        """Fold constants, infer the shapes that are still missing, and replace operators that are not known."""
         nodes = []
-        for proto in model.graph.node:
+        for proto in protos:
             if proto.domain not in ("", "ai.onnx"):
                 raise UnsupportedOperatorError(
                     proto.name, f"{proto.domain}.{proto.op_type}", "not a standard operator"
                 )
-            values = self._constant_outputs(proto)
-            if values is None:
-                nodes.append(Node(proto, self.opset))
+            node = Node(proto, self.opset, whole)
+            values = self._constant_outputs(node)
+            if values is not None:
+                self.constants.update(zip(proto.output, values, strict=True))
                 continue
-            self.constants.update(zip(proto.output, values, strict=True))
+            self._infer_shapes(proto)
+            known = self._known is None or proto.op_type in self._known
+            body = [] if known else expand(proto, self.opset, self._input_types(proto))
+            nodes += self._read_nodes(body, whole or node) if body else [node]
         return nodes
 
-    def _constant_outputs(self, proto: onnx.NodeProto) -> Sequence[Array] | None:
+    def _input_types(self, proto: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
+        """Return the types of a node's inputs, as far as they are known."""
+        types = {name: self._types[name] for name in proto.input if name in self._types}
+        for name in proto.input:
+            if name in self.constants:
+                value = self.constants[name]
+                kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+                types[name] = helper.make_tensor_type_proto(kind, value.shape)
+        return types
+
+    def _infer_shapes(self, proto: onnx.NodeProto) -> None:
+        """Infer the shapes of a node's outputs from its inputs where the whole model's inference found none.
+
+        It knows more constants than that one, and reads the bodies of functions too.
+        """
+        if all(_is_static(self._types.get(name)) for name in proto.output if name):
+            return
+        data = {
+            name: numpy_helper.from_array(self.constants[name], name)
+            for name in proto.input
+            if name in self.constants and self.constants[name].size <= _LARGEST_SHAPE_VALUE
+        }
+        try:
+            schema = onnx.defs.get_schema(proto.op_type, self.opset, "")
+            imports = [helper.make_opsetid("", self.opset)]
+            types = shape_inference.infer_node_outputs(
+                schema, proto, self._input_types(proto), data, opset_imports=imports
+            )
+        except (
+            onnx.defs.SchemaError,
+            onnx.checker.ValidationError,
+            shape_inference.InferenceError,
+            RuntimeError,
+            KeyError,
+        ):
+            return  # who asks for a shape that is missing is told so
+        self._types.update(types)
+
+    def _constant_outputs(self, node: Node) -> Sequence[Array] | None:
         """Evaluate a node whose result does not depend on the model's inputs; None for any other node."""
-        if proto.op_type == "Shape" and proto.input[0] not in self.constants and not proto.attribute:
-            return [np.array(self.shape(proto.input[0]), np.int64)]
+        proto = node.proto
+        if proto.op_type in ("Shape", "Size") and proto.input[0] not in self.constants:
+            shape = self.shape(proto.input[0])
+            part = slice(*(node.attribute(name) for name in ("start", "end")))
+            return [np.array(shape[part] if proto.op_type == "Shape" else math.prod(shape), np.int64)]
         given = [name for name in proto.input if name]
         has_subgraph = any(attribute.HasField("g") for attribute in proto.attribute)
         if proto.op_type in _RANDOM or has_subgraph or any(name not in self.constants for name in given):
             return None
         if any(self._is_too_large(name) for name in proto.output):
-            raise Node(proto, self.opset).unsupported("its constant result is too large")
+            raise node.unsupported("its constant result is too large")
         try:
             values = ReferenceEvaluator(proto, opsets={"": self.opset}).run(
                 None, {name: self.constants[name] for name in given}
             )
         except Exception as error:  # the evaluator raises whatever numpy makes of a model's mistakes
-            raise Node(proto, self.opset).unsupported(
-                f"its constant result can't be computed: {error}"
-            ) from None
+            raise node.unsupported(f"its constant result can't be computed: {error}") from None
         return [np.asarray(value) for value in values]
 
     def _is_too_large(self, tensor: str) -> bool:
-        info = self._infos.get(tensor)
+        info = self._info(tensor)
         return info is not None and math.prod(axis.dim_value for axis in info.shape.dim) > _LARGEST_CONSTANT
 
 
@@ -178,6 +246,12 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.name not in kept | given
     )
     return light
+
+
+def _is_static(kind: onnx.TypeProto | None) -> bool:
+    if kind is None or not kind.tensor_type.HasField("shape"):
+        return False
+    return all(axis.HasField("dim_value") for axis in kind.tensor_type.shape.dim)
 
 
 def _checked_with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,18 +14,22 @@ from ncnn_tools.onnx2ncnn.view import Shape
 from ncnn_tools.schema import ParamValue
 
 
-def map_shape(node: Node, build: Builder, tensor: str) -> Shape:
-    """Return the (channels, h, w) of a feature map or sequence with a batch of 1; unsupported for other shapes."""
+def map_shape(node: Node, build: Builder, tensor: str, *, batch: bool = False) -> Shape:
+    """Return the (channels, h, w) of a feature map or sequence with a batch of 1; unsupported for other shapes.
+
+    With `batch` its first axis may be of any size: for layers that treat each map alike it counts as channels.
+    """
     shape = build.shape(tensor)
     if len(shape) not in (3, 4):
         raise node.unsupported(
             f"tensor {tensor!r} has {len(shape) - 2} spatial axes; only one or two can be converted"
         )
-    if shape[0] != 1:
+    if shape[0] != 1 and not batch:
         raise node.unsupported(f"tensor {tensor!r} has shape {shape}; its first axis should be a batch of 1")
     if 0 in shape:
         raise node.unsupported(f"tensor {tensor!r} of shape {shape} holds no values")
-    return shape[1:] if len(shape) == 4 else (shape[1], 1, shape[2])
+    maps = shape[0] * shape[1]
+    return (maps, shape[2], shape[3]) if len(shape) == 4 else (maps, 1, shape[2])
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,19 @@ PLAIN = [
     LayerSchema("CELU", params(alpha=(0, 1.0))),
     LayerSchema("SELU", params(alpha=(0, 1.67326324), gamma=(1, 1.050700987))),
     LayerSchema("Erf"),
+    LayerSchema("Shrink", params(bias=(0, 0.0), lambd=(1, 0.5))),
+    LayerSchema("Threshold", params(threshold=(0, 0.0))),
+    LayerSchema("CumulativeSum", params(axis=(0, 0))),
+    LayerSchema("Flip", params(axes=(0, ()))),
+    LayerSchema("Tile", params(axis=(0, 0), tiles=(1, 1), repeats=(2, ()))),
+    LayerSchema("MVN", params(normalize_variance=(0, 0), across_channels=(1, 0), eps=(2, 0.0001))),
+    LayerSchema(
+        "LRN", params(region_type=(0, 0), local_size=(1, 5), alpha=(2, 1.0), beta=(3, 0.75), bias=(4, 1.0))
+    ),
+    LayerSchema(
+        "GridSample",
+        params(sample_type=(0, 1), padding_mode=(1, 1), align_corner=(2, 0), permute_fusion=(3, 0)),
+    ),
     LayerSchema("Softplus"),
     LayerSchema("Reorg", params(stride=(0, 1), mode=(1, 0))),
     LayerSchema("GELU", params(fast_gelu=(0, 0))),
@@ -96,10 +109,10 @@ PLAIN = [
 # Layers that carry no weights and that nothing here writes: known, so that files holding them can be read.
 # fmt: off
 OTHERS = (
-    "AbsVal", "ArgMax", "BNLL", "Cast", "CopyTo", "CumulativeSum", "DeepCopy", "DetectionOutput", "Diag",
-    "Einsum", "Exp", "Flip", "Fold", "GLU", "GridSample", "InverseSpectrogram", "LRN", "Log", "MVN",
+    "AbsVal", "ArgMax", "BNLL", "Cast", "CopyTo", "DeepCopy", "DetectionOutput", "Diag",
+    "Einsum", "Exp", "Fold", "GLU", "InverseSpectrogram", "Log",
     "PSROIPooling", "Packing", "Pooling1D", "Pooling3D", "Power", "PriorBox", "Proposal", "ROIAlign", "ROIPooling",
-    "RotaryEmbed", "SPP", "Shrink", "Spectrogram", "StatisticsPooling",
-    "Threshold", "Tile", "Unfold", "YoloDetectionOutput", "Yolov3DetectionOutput",
+    "RotaryEmbed", "SPP", "Spectrogram", "StatisticsPooling",
+    "Unfold", "YoloDetectionOutput", "Yolov3DetectionOutput",
 )
 # fmt: on

@@ -68,10 +68,20 @@ def _make_model(
 
 
 def _with_output_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Note the outputs' inferred shapes, which a valid model has; none at all where they can't be inferred."""
+    """Note the outputs' shapes, which a valid model has: inferred, or those of a run where inference finds none."""
     result = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    for output in result.graph.output:
+    unknown = [output for output in result.graph.output if not output.type.tensor_type.HasField("shape")]
+    for output in unknown:
         output.type.tensor_type.shape.SetInParent()
+    try:
+        values = (
+            _run_onnx(result, _random_inputs(model), [output.name for output in unknown]) if unknown else {}
+        )
+    except Exception:  # onnxruntime has no such operator, or only for other types or attributes
+        return result
+    for output in unknown:
+        for size in values[output.name].shape:
+            output.type.tensor_type.shape.dim.add().dim_value = size
     return result
 
 

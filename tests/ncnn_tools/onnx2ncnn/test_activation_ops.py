@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto
 
 Check = Callable[..., Any]
 
@@ -28,11 +29,58 @@ def positive(shape: tuple[int, ...]) -> np.ndarray:
 
 
 @given(
-    operator=st.sampled_from(["Abs", "Neg", "Floor", "Ceil", "Exp", "Sin", "Cos", "Tanh", "Relu", "Sigmoid"]),
+    operator=st.sampled_from(
+        [
+            *("Abs", "Neg", "Floor", "Ceil", "Round", "Sign", "Exp", "Sin", "Cos", "Atan", "Tanh", "Asinh"),
+            *("Sinh", "Cosh", "Erf", "Relu", "Sigmoid", "Softplus", "Softsign", "Mish", "HardSwish"),
+        ]
+    ),
     shape=SHAPES,
 )
 def test_pointwise_operators(check_operator: Check, operator: str, shape: tuple[int, ...]) -> None:
     check_operator(operator, {"x": shape})
+
+
+@given(operator=st.sampled_from(["Asin", "Acos", "Atanh", "Tan"]), shape=SHAPES)
+def test_pointwise_operators_of_small_values(
+    check_operator: Check, operator: str, shape: tuple[int, ...]
+) -> None:
+    values = np.random.default_rng(0).uniform(-0.95, 0.95, shape).astype(np.float32)
+    check_operator(operator, {"x": shape}, feeds={"x": values})
+
+
+@given(shape=SHAPES)
+def test_acosh(check_operator: Check, shape: tuple[int, ...]) -> None:
+    check_operator("Acosh", {"x": shape}, feeds={"x": 1 + positive(shape)})
+
+
+@pytest.mark.parametrize("operator", ["Round", "Floor", "Ceil", "Sign", "Relu", "HardSigmoid", "Shrink"])
+def test_values_on_the_steps(check_operator: Check, operator: str) -> None:
+    values = np.array([[-2.5, -2, -1.5, -1, -0.5, -0.0, 0, 0.5, 1, 1.5, 2, 2.5, 3.5]], np.float32)
+    check_operator(operator, {"x": values.shape}, feeds={"x": values})
+
+
+@given(shape=SHAPES, bias=FACTORS, lambd=st.floats(0, 2, width=32))
+def test_shrink(check_operator: Check, shape: tuple[int, ...], bias: float, lambd: float) -> None:
+    check_operator("Shrink", {"x": shape}, bias=bias, lambd=lambd)
+
+
+@given(shape=SHAPES, alpha=FACTORS)
+def test_elu_and_its_like(check_operator: Check, shape: tuple[int, ...], alpha: float) -> None:
+    check_operator("Elu", {"x": shape}, alpha=alpha)
+    check_operator("ThresholdedRelu", {"x": shape}, alpha=alpha)
+    check_operator("Selu", {"x": shape}, alpha=alpha, gamma=1.5)
+    check_operator("Celu", {"x": shape}, alpha=abs(alpha) + 0.25)
+
+
+@pytest.mark.parametrize("operator", ["Elu", "Celu", "Selu", "ThresholdedRelu", "Shrink"])
+def test_the_defaults_of_elu_and_its_like(check_operator: Check, operator: str) -> None:
+    check_operator(operator, {"x": (1, 3, 4)})
+
+
+@given(shape=SHAPES, approximate=st.sampled_from(["none", "tanh"]))
+def test_gelu(check_operator: Check, shape: tuple[int, ...], approximate: str) -> None:
+    check_operator("Gelu", {"x": shape}, opset=20, approximate=approximate)
 
 
 @given(operator=st.sampled_from(["Sqrt", "Log", "Reciprocal"]), shape=SHAPES)
@@ -145,6 +193,16 @@ def test_softmax_before_opset_13_runs_over_the_last_axes(
 ) -> None:
     check_operator("Softmax", {"x": shape}, opset=11, axis=axis)
     check_operator("Softmax", {"x": shape}, opset=11)
+
+
+@given(data=st.data(), shape=SHAPES)
+def test_log_softmax(check_operator: Check, data: st.DataObject, shape: tuple[int, ...]) -> None:
+    check_operator("LogSoftmax", {"x": shape}, axis=data.draw(st.integers(-len(shape), len(shape) - 1)))
+
+
+@pytest.mark.parametrize("to", [TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT16])
+def test_casts_that_change_values_are_refused(check_refused: Check, to: int) -> None:
+    check_refused("Cast", {"x": (1, 3)}, attribute="to", to=to)
 
 
 @pytest.mark.parametrize(("operator", "opset"), [("Identity", 18), ("Dropout", 11), ("Dropout", 18)])

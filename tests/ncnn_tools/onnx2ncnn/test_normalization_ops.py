@@ -6,8 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from onnx import helper
+
+from ncnn_tools.errors import InvalidModelError
+from ncnn_tools.onnx2ncnn import convert_onnx
 
 Check = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -47,3 +52,95 @@ def test_batch_normalization_in_training_mode_is_refused(check_refused: Check) -
         attribute="training_mode",
         training_mode=1,
     )
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
+
+
+MAPS = st.tuples(st.just(1), st.sampled_from([1, 3, 4, 8, 12]), st.integers(1, 6), st.integers(1, 6))
+
+
+@given(shape=MAPS | MAPS.map(lambda shape: shape[:3]), epsilon=st.sampled_from([1e-5, 0.1]))
+def test_instance_normalization(check_operator: Check, shape: Shape, epsilon: float) -> None:
+    constants = {"scale": normal(shape[1]), "bias": normal(shape[1], seed=1)}
+    check_operator("InstanceNormalization", {"x": shape}, constants, epsilon=epsilon)
+
+
+@given(
+    groups=st.sampled_from([1, 2, 4]),
+    each=st.sampled_from([1, 2, 3]),
+    size=st.lists(st.integers(1, 6), min_size=1, max_size=2),
+)
+def test_group_normalization(check_operator: Check, groups: int, each: int, size: list[int]) -> None:
+    channels = groups * each
+    constants = {"scale": normal(channels), "bias": normal(channels, seed=1)}
+    shape = (1, channels, *size)
+    check_operator("GroupNormalization", {"x": shape}, constants, opset=21, num_groups=groups)
+
+
+def test_group_normalization_of_one_value_a_group_is_no_valid_onnx(make_model: Check) -> None:
+    # Opset 18 had it so, and it was deprecated at once.
+    node = helper.make_node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2)
+    constants = {"s": normal(2), "b": normal(2)}
+    with pytest.raises(InvalidModelError, match="deprecated"):
+        convert_onnx(make_model([node], {"x": (1, 4, 3, 3)}, ["y"], constants, opset=18))
+
+
+@given(
+    shape=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    data=st.data(),
+    bias=st.booleans(),
+    epsilon=st.sampled_from([1e-5, 0.1]),
+)
+def test_layer_normalization(
+    check_operator: Check, shape: list[int], data: st.DataObject, bias: bool, epsilon: float
+) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    sizes = shape[axis:] if data.draw(st.booleans()) else [1]
+    constants = {"scale": normal(*sizes)}
+    if bias:
+        constants["bias"] = normal(*sizes, seed=1)
+    check_operator("LayerNormalization", {"x": shape}, constants, axis=axis, epsilon=epsilon)
+
+
+@given(shape=st.lists(st.integers(1, 7), min_size=1, max_size=4), data=st.data())
+def test_rms_normalization(check_operator: Check, shape: list[int], data: st.DataObject) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    check_operator("RMSNormalization", {"x": shape}, {"scale": normal(*shape[axis:])}, opset=23, axis=axis)
+
+
+@given(
+    shape=st.lists(st.integers(1, 6), min_size=1, max_size=4), data=st.data(), order=st.sampled_from([1, 2])
+)
+def test_lp_normalization(check_operator: Check, shape: list[int], data: st.DataObject, order: int) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    check_operator("LpNormalization", {"x": shape}, axis=axis, p=order)
+
+
+@given(shape=MAPS, axes=st.sampled_from([None, [0, 2, 3], [2, 3], [0, 1, 2, 3], [-1, -2, -3]]))
+def test_mean_variance_normalization(check_operator: Check, shape: Shape, axes: list[int] | None) -> None:
+    assume(shape[2] * shape[3] > 1)  # of a single value onnxruntime divides 0 by about 0
+    attributes = {} if axes is None else {"axes": axes}
+    check_operator("MeanVarianceNormalization", {"x": shape}, **attributes)
+
+
+@given(
+    shape=MAPS,
+    size=st.sampled_from([1, 3, 5, 7]),
+    alpha=st.floats(1e-4, 1),
+    beta=st.floats(0.25, 2),
+    bias=st.floats(0.5, 2),
+)
+def test_lrn(check_operator: Check, shape: Shape, size: int, alpha: float, beta: float, bias: float) -> None:
+    check_operator("LRN", {"x": shape}, size=size, alpha=alpha, beta=beta, bias=bias)
+
+
+def test_normalizations_that_ncnn_does_not_have_are_refused(check_refused: Check) -> None:
+    shapes = {"x": (1, 4, 3, 3)}
+    check_refused("LRN", shapes, attribute="size", size=4)
+    check_refused("MeanVarianceNormalization", shapes, attribute="axes", axes=[3])
+    check_refused("LayerNormalization", {**shapes, "scale": (3,)})
+    constants = {"scale": normal(3)}
+    check_refused("LayerNormalization", shapes, constants, outputs=["y", "mean"])
+    check_refused("InstanceNormalization", {"x": (2, 3, 4, 4)}, {"scale": normal(3), "bias": normal(3)})

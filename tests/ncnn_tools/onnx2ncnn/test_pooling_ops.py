@@ -92,7 +92,6 @@ def test_pooling_refusals(check_refused: Check) -> None:
     shapes = {"x": (1, 3, 8, 8)}
     square = {"kernel_shape": [2, 2]}
     check_refused("MaxPool", {"x": (1, 3, 8, 8, 8)}, kernel_shape=[2, 2, 2])
-    check_refused("MaxPool", {"x": (2, 3, 8, 8)}, **square)
     check_refused("MaxPool", shapes, attribute="dilations", dilations=[2, 2], **square)
     check_refused("AveragePool", shapes, opset=19, attribute="dilations", dilations=[2, 2], **square)
     check_refused("MaxPool", shapes, outputs=["y", "indices"], **square)
@@ -109,7 +108,29 @@ def test_global_pooling_of_sequences(check_operator: Check, operator: str) -> No
     check_operator(operator, {"x": (1, 3, 8)})
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 4, 4, 4), (2, 3, 4, 4)])
-def test_global_pooling_of_volumes_and_batches_is_refused(check_refused: Check, shape: Shape) -> None:
-    check_refused("GlobalAveragePool", {"x": shape})
-    check_refused("GlobalMaxPool", {"x": shape})
+def test_global_pooling_of_volumes_is_refused(check_refused: Check) -> None:
+    check_refused("GlobalAveragePool", {"x": (1, 3, 4, 4, 4)})
+    check_refused("GlobalMaxPool", {"x": (1, 3, 4, 4, 4)})
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_pooling_of_batches(check_operator: Check, operator: str) -> None:
+    check_operator(operator, {"x": (3, 2, 7, 8)}, kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1])
+    check_operator(f"Global{operator}", {"x": (3, 2, 7, 8)})
+
+
+@given(window=windows(), order=st.integers(1, 2), ceil=st.booleans())
+def test_lp_pooling(refusal: Check, window: tuple[Shape, dict[str, Any]], order: int, ceil: bool) -> None:
+    shape, attributes = window
+    error = refusal("LpPool", {"x": shape}, p=order, ceil_mode=int(ceil), **attributes)
+    assert error is None or error.attribute == "ceil_mode"
+
+
+@given(channels=CHANNELS, size=st.tuples(st.integers(1, 9), st.integers(1, 9)), order=st.integers(1, 2))
+def test_global_lp_pooling(check_operator: Check, channels: int, size: tuple[int, int], order: int) -> None:
+    check_operator("GlobalLpPool", {"x": (2, channels, *size)}, p=order)
+
+
+def test_other_orders_are_refused(check_refused: Check) -> None:
+    check_refused("LpPool", {"x": (1, 3, 4, 4)}, attribute="p", p=3, kernel_shape=[2, 2])
+    check_refused("GlobalLpPool", {"x": (1, 3, 4, 4)}, attribute="p", p=3)

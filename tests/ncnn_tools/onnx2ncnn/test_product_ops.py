@@ -99,3 +99,49 @@ def test_matmul_with_constants_of_other_ranks(check_operator: Check) -> None:
 
 def test_matmul_refusals(check_refused: Check) -> None:
     check_refused("MatMul", {"l": (1, 2, 1, 3, 4), "r": (1, 1, 5, 4, 2)})
+
+
+LETTERS = "bnhqkd"
+
+
+@given(data=st.data())
+def test_einsum(refusal: Check, data: st.DataObject) -> None:
+    """Any product of two operands; a letter of one operand alone that the result lacks is a sum, and refused."""
+    draw = data.draw
+    left, right = (
+        "".join(draw(st.lists(st.sampled_from(LETTERS), unique=True, min_size=1, max_size=4)))
+        for _ in range(2)
+    )
+    letters = sorted(set(left + right))
+    result = "".join(draw(st.lists(st.sampled_from(letters), unique=True, max_size=4)))
+    sizes = {letter: draw(st.integers(1, 4)) for letter in letters}
+    shapes = {name: tuple(sizes[c] for c in term) for name, term in (("l", left), ("r", right))}
+    error = refusal("Einsum", shapes, equation=f"{left},{right}->{result}")
+    alone = set(left) ^ set(right)
+    shared = set(left) & set(right)
+    if error is not None:
+        assert error.attribute == "equation"
+        assert alone - set(result) or not shared - set(result)
+
+
+@pytest.mark.parametrize(
+    ("equation", "left", "right"),
+    [
+        ("bhqd,bhkd->bhqk", (1, 2, 3, 4), (1, 2, 5, 4)),
+        ("bhqk,bhkd->bhqd", (1, 2, 3, 5), (1, 2, 5, 4)),
+        ("bqhd,bkhd->bhqk", (1, 3, 2, 4), (1, 5, 2, 4)),
+        ("bhqk,bkhd->bqhd", (1, 2, 3, 5), (1, 5, 2, 4)),
+        ("bchw,bkc->bkhw", (1, 4, 3, 5), (1, 2, 4)),
+        ("ij,jk", (3, 4), (4, 5)),
+        ("i,i->", (4,), (4,)),
+    ],
+)
+def test_usual_einsums(
+    check_operator: Check, equation: str, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    check_operator("Einsum", {"l": left, "r": right}, equation=equation)
+
+
+def test_einsum_of_a_constant(check_operator: Check) -> None:
+    check_operator("Einsum", {"x": (2, 3, 4)}, {"w": normal(4, 5)}, equation="abc,cd->abd")
+    check_operator("Einsum", {"x": (1, 3, 4)}, {"w": normal(5, 4)}, order=["w", "x"], equation="dc,abc->adb")

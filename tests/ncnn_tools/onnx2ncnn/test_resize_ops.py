@@ -28,7 +28,6 @@ def sizes_of(channels: int, size: Size) -> dict[str, np.ndarray]:
 
 BY_SIZES = ["x", "", "", "sizes"]
 BY_SCALES = ["x", "", "scales"]
-CONVERTIBLE = ("half_pixel", "pytorch_half_pixel", "asymmetric")  # with nearest
 
 
 @given(
@@ -94,26 +93,112 @@ def test_smooth_modes_by_scales(check_operator: Check, channels: int, size: Size
 @given(
     channels=CHANNELS,
     size=SIZES,
-    factors=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    coordinates=st.sampled_from(["half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "asymmetric"]),
-    rounding=st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor"]),
+    target=SIZES,
+    coordinates=st.sampled_from(["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"]),
+    rounding=st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]),
 )
-def test_nearest_by_whole_factors_is_exact_or_refused(
-    refusal: Check, channels: int, size: Size, factors: Size, coordinates: str, rounding: str
+def test_nearest_is_exact_or_refused(
+    refusal: Check, channels: int, size: Size, target: Size, coordinates: str, rounding: str
 ) -> None:
     error = refusal(
         "Resize",
         {"x": (1, channels, *size)},
-        {"scales": np.array([1, 1, *factors], np.float32)},
-        order=BY_SCALES,
+        sizes_of(channels, target),
+        order=BY_SIZES,
         opset=19,
         mode="nearest",
         coordinate_transformation_mode=coordinates,
         nearest_mode=rounding,
     )
-    # floor goes with asymmetric, rounding with half pixels
-    convertible = (coordinates == "asymmetric") == (rounding == "floor") and coordinates in CONVERTIBLE
-    assert (error is None) == convertible
+    assert error is None or error.attribute == "nearest_mode"
+
+
+@given(
+    channels=CHANNELS,
+    size=SIZES,
+    factors=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    way=st.sampled_from(
+        [
+            ("half_pixel", "round_prefer_floor"),
+            ("half_pixel", "round_prefer_ceil"),
+            ("pytorch_half_pixel", "round_prefer_floor"),
+            ("asymmetric", "floor"),
+        ]
+    ),
+)
+def test_nearest_by_whole_factors(
+    check_operator: Check, channels: int, size: Size, factors: Size, way: tuple[str, str]
+) -> None:
+    check_operator(
+        "Resize",
+        {"x": (1, channels, *size)},
+        {"scales": np.array([1, 1, *factors], np.float32)},
+        order=BY_SCALES,
+        mode="nearest",
+        coordinate_transformation_mode=way[0],
+        nearest_mode=way[1],
+    )
+
+
+@given(channels=CHANNELS, size=SIZES, factors=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_asymmetric_by_whole_factors(check_operator: Check, channels: int, size: Size, factors: Size) -> None:
+    check_operator(
+        "Resize",
+        {"x": (1, channels, *size)},
+        {"scales": np.array([1, 1, *factors], np.float32)},
+        order=BY_SCALES,
+        mode="linear",
+        coordinate_transformation_mode="asymmetric",
+    )
+
+
+@given(
+    operator=st.sampled_from([("Upsample", 9), ("Resize", 10)]),
+    size=SIZES,
+    factors=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    mode=st.sampled_from(["nearest", "linear"]),
+)
+def test_the_points_of_old_opsets(
+    check_operator: Check, operator: tuple[str, int], size: Size, factors: Size, mode: str
+) -> None:
+    scales = {"scales": np.array([1, 1, *factors], np.float32)}
+    check_operator(operator[0], {"x": (1, 3, *size)}, scales, opset=operator[1], mode=mode)
+
+
+def test_upsample_with_its_scales_as_an_attribute(check_operator: Check) -> None:
+    check_operator("Upsample", {"x": (1, 3, 4, 5)}, opset=7, mode="nearest", scales=[1.0, 1.0, 2.0, 3.0])
+
+
+def test_batches(check_operator: Check) -> None:
+    sizes = {"sizes": np.array([2, 3, 8, 7])}
+    check_operator("Resize", {"x": (2, 3, 4, 5)}, sizes, order=BY_SIZES, mode="linear")
+
+
+@given(
+    channels=CHANNELS,
+    size=SIZES,
+    target=SIZES,
+    mode=st.sampled_from(["bilinear", "bicubic"]),
+    padding=st.sampled_from(["zeros", "border"]),
+    align=st.booleans(),
+)
+def test_grid_sample(
+    check_operator: Check, channels: int, size: Size, target: Size, mode: str, padding: str, align: bool
+) -> None:
+    check_operator(
+        "GridSample",
+        {"x": (1, channels, *size), "grid": (1, *target, 2)},
+        mode=mode,
+        padding_mode=padding,
+        align_corners=int(align),
+    )
+
+
+def test_grid_sample_refusals(check_refused: Check) -> None:
+    shapes = {"x": (1, 3, 4, 4), "grid": (1, 5, 6, 2)}
+    check_refused("GridSample", shapes, attribute="mode", mode="nearest")
+    check_refused("GridSample", shapes, attribute="padding_mode", padding_mode="reflection")
+    check_refused("GridSample", {"x": (2, 3, 4, 4), "grid": (2, 5, 6, 2)})
 
 
 @given(channels=CHANNELS, size=SIZES, target=SIZES)
@@ -146,9 +231,11 @@ REFUSED = [
     ("antialias", {"mode": "linear", "antialias": 1}),
     ("exclude_outside", {"mode": "cubic", "exclude_outside": 1}),
     ("cubic_coeff_a", {"mode": "cubic", "cubic_coeff_a": -0.5}),
-    ("coordinate_transformation_mode", {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}),
+    (
+        "coordinate_transformation_mode",
+        {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"},
+    ),
     ("nearest_mode", {"mode": "nearest", "nearest_mode": "ceil"}),
-    ("nearest_mode", {"mode": "nearest", "coordinate_transformation_mode": "align_corners"}),
     ("keep_aspect_ratio_policy", {"mode": "linear", "keep_aspect_ratio_policy": "not_larger"}),
 ]
 
@@ -177,10 +264,10 @@ def test_scales_that_do_not_give_whole_sizes_are_refused(check_refused: Check) -
     check_refused("Resize", {"x": (1, 3, 4, 4)}, scales, order=BY_SCALES, attribute="scales", mode="linear")
 
 
-def test_resize_of_opset_10_is_refused(check_refused: Check) -> None:
-    # It samples at other points than the later ones, and has no attribute that would say so.
-    scales = {"scales": np.array([1, 1, 2, 2], np.float32)}
-    check_refused("Resize", {"x": (1, 3, 4, 4)}, scales, opset=10, mode="linear")
+def test_smooth_downsampling_of_opset_10_is_refused(check_refused: Check) -> None:
+    scales = {"scales": np.array([1, 1, 0.5, 0.5], np.float32)}
+    attribute = "coordinate_transformation_mode"
+    check_refused("Resize", {"x": (1, 3, 4, 4)}, scales, opset=10, attribute=attribute, mode="linear")
 
 
 def test_computed_scales_are_refused(make_model: Callable[..., onnx.ModelProto]) -> None:

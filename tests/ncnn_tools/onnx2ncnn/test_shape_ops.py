@@ -262,3 +262,24 @@ def test_pad_refusals(check_refused: Check) -> None:
     sides = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
     check_refused("Pad", shapes, sides, opset=19, attribute="mode", mode="wrap")
     check_refused("Pad", shapes, {**sides, "value": np.float32("-inf")})
+
+
+@given(shape=st.lists(st.integers(1, 6), min_size=1, max_size=4), data=st.data(), reverse=st.booleans())
+def test_cumulative_sum(check_operator: Check, shape: list[int], data: st.DataObject, reverse: bool) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    check_operator("CumSum", {"x": shape}, {"axis": np.array(axis)}, reverse=int(reverse))
+
+
+def test_a_cumulative_sum_without_each_value_is_refused(check_refused: Check) -> None:
+    check_refused("CumSum", {"x": (3, 4)}, {"axis": np.array(1)}, attribute="exclusive", exclusive=1)
+
+
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=4), data=st.data())
+def test_tile(check_operator: Check, shape: list[int], data: st.DataObject) -> None:
+    repeats = [data.draw(st.integers(1, 3)) for _ in shape]
+    check_operator("Tile", {"x": shape}, {"repeats": np.array(repeats)})
+
+
+def test_a_reversed_axis_is_one_flip(check_operator: Check) -> None:
+    graph = check_operator("Slice", {"x": (1, 3, 4, 5)}, bounds_of([-1], [-(2**63)], axes=[2], steps=[-1]))
+    assert [layer.type for layer in graph.layers if layer.type in ("Crop", "Flip", "Concat")] == ["Flip"]

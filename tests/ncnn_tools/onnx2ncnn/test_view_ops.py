@@ -94,3 +94,21 @@ def test_transposes_of_the_batch(check_operator: Check) -> None:
 @given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=4), data=st.data())
 def test_transpose(check_operator: Check, shape: list[int], data: st.DataObject) -> None:
     check_operator("Transpose", {"x": shape}, perm=data.draw(st.permutations(range(len(shape)))))
+
+
+BLOCKS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+
+
+@given(sizes=BLOCKS, mode=st.sampled_from(["DCR", "CRD"]), batch=st.sampled_from([1, 1, 2]))
+def test_depth_to_space(
+    check_operator: Check, sizes: tuple[int, int, int, int], mode: str, batch: int
+) -> None:
+    block, channels, height, width = sizes
+    shape = (batch, channels * block**2, height, width)
+    check_operator("DepthToSpace", {"x": shape}, blocksize=block, mode=mode)
+
+
+@given(sizes=BLOCKS, batch=st.sampled_from([1, 1, 2]))
+def test_space_to_depth(check_operator: Check, sizes: tuple[int, int, int, int], batch: int) -> None:
+    block, channels, height, width = sizes
+    check_operator("SpaceToDepth", {"x": (batch, channels, height * block, width * block)}, blocksize=block)

@@ -1,0 +1,102 @@
+"""Operators that ONNX defines by other ones: their function bodies, node by node.
+
+Where there is no converter for an operator but ONNX gives it a body of operators for which there may be some, the
+converter reads that body instead. Its tensors and nodes are named after the node that they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+
+
+def expand(proto: onnx.NodeProto, opset: int, types: Mapping[str, onnx.TypeProto]) -> list[onnx.NodeProto]:
+    """Return the nodes that ONNX defines a node's operator by; none where it defines none, or with subgraphs.
+
+    `types` are those of the node's inputs: some bodies depend on them.
+    """
+    try:
+        schema = onnx.defs.get_schema(proto.op_type, opset, "")
+        function = _function(schema, proto, opset, types)
+    except (onnx.defs.SchemaError, RuntimeError, KeyError):
+        return []
+    if function is None or any(a.HasField("g") for inner in function.node for a in inner.attribute):
+        return []
+    return _instantiate(function, proto, _attributes(schema, proto))
+
+
+def _function(
+    schema: Any, proto: onnx.NodeProto, opset: int, types: Mapping[str, onnx.TypeProto]
+) -> onnx.FunctionProto | None:
+    """Return the newest body that an opset may use: later ones may have changed an operator of it."""
+    given = [types[name].SerializeToString() if name else b"" for name in proto.input]
+    for version in range(opset, schema.since_version - 1, -1):
+        body = b""
+        if schema.has_context_dependent_function:
+            body = schema.get_context_dependent_function_with_opset_version(
+                version, proto.SerializeToString(), given
+            )
+        elif schema.has_function:
+            body = schema.get_function_with_opset_version(version)
+        if body:
+            function = onnx.FunctionProto.FromString(body)
+            return function if _means_the_same(function, version, opset) else None
+    return None
+
+
+def _means_the_same(function: onnx.FunctionProto, version: int, opset: int) -> bool:
+    """Say whether the body's operators take the same inputs and attributes in both opsets."""
+
+    def signature(operator: str, at: int) -> tuple[set[str], set[str]]:
+        schema = onnx.defs.get_schema(operator, at, "")
+        return {formal.name for formal in schema.inputs}, set(schema.attributes)
+
+    return all(
+        signature(inner.op_type, version) == signature(inner.op_type, opset) for inner in function.node
+    )
+
+
+def _attributes(schema: onnx.defs.OpSchema, proto: onnx.NodeProto) -> dict[str, onnx.AttributeProto]:
+    defaults = {name: attribute.default_value for name, attribute in schema.attributes.items()}
+    known = {name: value for name, value in defaults.items() if value is not None and value.name}
+    return {**known, **{attribute.name: attribute for attribute in proto.attribute}}
+
+
+def _instantiate(
+    function: onnx.FunctionProto, proto: onnx.NodeProto, attributes: Mapping[str, onnx.AttributeProto]
+) -> list[onnx.NodeProto]:
+    prefix = proto.name or proto.output[0]
+    names = {"": "", **_bound(function.input, proto.input), **_bound(function.output, proto.output)}
+    # An output that the node does not ask for is a tensor like any other of the body.
+    names = {formal: actual for formal, actual in names.items() if actual or formal not in function.output}
+    nodes = []
+    for index, inner in enumerate(function.node):
+        node = onnx.NodeProto(op_type=inner.op_type, domain=inner.domain)
+        node.name = f"{prefix}/{inner.op_type}_{index}"
+        node.input.extend(names.get(name, f"{prefix}/{name}") for name in inner.input)
+        node.output.extend(names.get(name, f"{prefix}/{name}") for name in inner.output)
+        node.attribute.extend(_resolved(inner.attribute, attributes))
+        nodes.append(node)
+    return nodes
+
+
+def _bound(formal: Sequence[str], actual: Sequence[str]) -> dict[str, str]:
+    """Map the body's names to the node's; what the node leaves out to no name."""
+    given = [*actual, *[""] * (len(formal) - len(actual))]
+    return dict(zip(formal, given, strict=True))
+
+
+def _resolved(
+    inner: Sequence[onnx.AttributeProto], attributes: Mapping[str, onnx.AttributeProto]
+) -> list[onnx.AttributeProto]:
+    """Give attributes that refer to one of the node's that one's value; without a value they are left out."""
+    resolved = []
+    for attribute in inner:
+        value = attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
+        if value is not None:
+            twin = onnx.AttributeProto.FromString(value.SerializeToString())
+            twin.name = attribute.name
+            resolved.append(twin)
+    return resolved
