@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 import onnx
@@ -34,5 +33,5 @@ def list_passes(model: onnx.ModelProto | None = None) -> list[PassFacts]:
 
 
 def _summary(apply: Pass) -> str:
-    """Return the first line of the file that a pass stands in, which says what it does."""
-    return (sys.modules[apply.__module__].__doc__ or "").strip().splitlines()[0].rstrip(".")
+    """Return what the first line of a pass's docstring says that it does, without what it returns."""
+    return (apply.__doc__ or "").strip().split("\n")[0].split("; return")[0].rstrip(".")
