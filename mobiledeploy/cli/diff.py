@@ -92,7 +92,7 @@ def command(
     """
     from mobiledeploy.convert.request import parse_shape
     from mobiledeploy.diff import Bound, Opener, Options, compare, parse_name
-    from mobiledeploy.report.diff_table import diff_table, first_bad_text, footnotes
+    from mobiledeploy.report.diff_table import diff_table, footnotes
 
     names = [parse_name(a), parse_name(b)]
     on_device = any(name.on_device for name in names)
@@ -112,9 +112,12 @@ def command(
         )
     table = diff_table(comparison, worst=worst, everything=everything)
     print_table(table, form, document=comparison.to_json(), notes=footnotes(comparison))
-    if not comparison.passed:
-        found = comparison.first_bad
-        raise CheckFailedError(first_bad_text(found) if found else "tensors are out of the bound")
+    if first_bad := comparison.first_bad:
+        count = sum(row.bad for row in comparison.rows)
+        layer = first_bad.pair.candidate.layer
+        raise CheckFailedError(
+            f"{count} of {len(comparison.rows)} tensors are out of the bound, from layer {layer!r} on"
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from mobiledeploy.errors import MobileDeployError, UsageError
 from mobiledeploy.progress import Progress
 
 _AT_ONCE = 16  # tensors of each model in memory
+_OWN_LOSS_DB = 3.0  # a layer that loses less of the SNR than half the power has its error from before
 _EXPLAINED = 5  # bad tensors with good inputs whose cause is looked for
 
 
@@ -148,6 +150,8 @@ class _Meter:
     def cause(self, place: int) -> str | None:
         """Look for the likely cause of a bad tensor; its values, and those of its inputs, are fetched again."""
         pair = self.pairs[place]
+        if (lost := self._lost_db(place)) is not None and lost < _OWN_LOSS_DB:
+            return self._inherited(place, lost)
         # Of inputs that have no counterpart nothing is known.
         direct = [p for p in pair.parents if self.pairs[p].candidate.key in pair.candidate.parents]
         keys = [pair.reference.key, *(self.pairs[parent].reference.key for parent in direct)]
@@ -166,6 +170,31 @@ class _Meter:
             )
         )
 
+    def _inherited(self, place: int, lost: float) -> str:
+        """Say where the error arose of a layer that adds little to that of its inputs, all within the bound."""
+        before = self._ancestors(place)
+        losses = {other: loss for other in before if (loss := self._lost_db(other)) is not None}
+        own = self.figures[place]
+        snr = lost + (own.snr_db if own else math.nan)
+        text = f"gradual: its inputs have an SNR of {snr:.1f} dB already, just within the bound"
+        worst = max(losses, key=lambda other: losses[other], default=None)
+        if worst is None or losses[worst] < _OWN_LOSS_DB:
+            return text
+        candidate = self.pairs[worst].candidate
+        return (
+            f"{text}; before it most is lost in {candidate.layer} ({candidate.type}), {losses[worst]:.1f} dB"
+        )
+
+    def _ancestors(self, place: int) -> list[int]:
+        """Return the places of all that a tensor is computed from, as far as it was measured, in order."""
+        found: set[int] = set()
+        left = list(self.pairs[place].parents)
+        while left:
+            if (other := left.pop()) not in found:
+                found.add(other)
+                left += self.pairs[other].parents
+        return sorted(found & set(self.figures))
+
     def rows(self, found: Sequence[int], causes: dict[int, str | None]) -> Iterable[Row]:
         """Yield what was measured, in order."""
         for place in sorted(self.figures):
@@ -181,7 +210,7 @@ class _Meter:
             )
 
     def _lost_db(self, place: int) -> float | None:
-        own = self.figures[place]
+        own = self.figures.get(place)
         above = [self.figures.get(parent) for parent in self.pairs[place].parents]
         if own is None or not above or any(figures is None for figures in above):
             return None

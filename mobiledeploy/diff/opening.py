@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledeploy.bundle import open_bundle
+from mobiledeploy.bundle import file_hash, open_bundle
 from mobiledeploy.convert.reference import load_trained
 from mobiledeploy.convert.request import ConvertRequest, describing_file
 from mobiledeploy.device import Device
@@ -48,7 +48,9 @@ class Opener:
         if name.form == "checkpoint":
             return self._open_checkpoint(name)
         if name.form == "onnx":
-            return OnnxSource(name.text, load_onnx(name.path, self._described(name).input_shapes))
+            source = OnnxSource(name.text, load_onnx(name.path, self._described(name).input_shapes))
+            source.notes = tuple(self._other_origins(name))
+            return source
         bundle = self._bundles[name.path]
         if name.form == "reference":
             return OnnxSource(name.text, load_onnx(bundle.onnx))
@@ -71,7 +73,16 @@ class Opener:
         from mobiledeploy.diff.torch_source import TorchSource  # needs torch, as `load_trained` has seen to
 
         assert request.input_shapes is not None  # noqa: S101 - ConvertRequest.check has seen to it
-        return TorchSource(name.text, network, request.input_shapes, request.output_names)
+        source = TorchSource(name.text, network, request.input_shapes, request.output_names)
+        source.notes = tuple(self._other_origins(name))
+        return source
+
+    def _other_origins(self, name: SourceName) -> Iterator[str]:
+        """Say which bundles were not made from this file."""
+        digest = file_hash(name.path)
+        for path, bundle in self._bundles.items():
+            if bundle.manifest["source"]["sha256"] != digest:
+                yield f"{path} was converted from another file than {name.text}."
 
     def _described(self, name: SourceName) -> ConvertRequest:
         """Return what `convert` would be asked, filled in from the .toml beside the network or the ONNX file."""

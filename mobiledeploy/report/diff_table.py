@@ -107,10 +107,14 @@ def _findings(comparison: Comparison) -> list[str]:
     if not found:
         outside = "" if comparison.complete else " Errors that do not reach an output are found with --all."
         return [("All of these are" if comparison.passed else "No") + " within the bound." + outside]
-    others = [f"Also {_name(row)}: {row.cause or 'cause not known'}." for row in found[1:] if row.cause]
-    rest = len(found) - 1
-    more = [f"In all {rest} more tensors are bad though their inputs are good."] if rest else []
-    return [first_bad_text(found[0]), *others, *more]
+    others = [f"Also {_name(row)}: {row.cause}." for row in found[1:] if row.cause]
+    rest = len(found) - 1 - len(others)
+    are = (
+        "tensor is bad though its inputs are good"
+        if rest == 1
+        else "tensors are bad though their inputs are good"
+    )
+    return [first_bad_text(found[0]), *others, *([f"{rest} more {are}."] if rest else [])]
 
 
 def first_bad_text(row: Row) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from mobiledeploy.diff.inputs import Inputs, noise_inputs
 from mobiledeploy.diff.onnx_source import OnnxSource
 from mobiledeploy.errors import DeviceError, UsageError
 from mobiledeploy.source.onnx_file import load_onnx
+
+INPUT = Inputs((np.zeros((1, 4), np.float32),), "zeros")
 
 
 def compared(first: Path, second: Path, **options):
@@ -81,6 +84,27 @@ def test_json_is_a_whole_document(make_onnx) -> None:
     assert document["passed"] is False
 
 
+def test_an_error_that_grows_slowly_is_called_gradual(plain, tensor) -> None:
+    """Each tensor has an SNR of so many dB: 35 are lost in the third, 1.5 in the one that is the first below 20."""
+    snrs = [60, 59, 24, 21, 19.5]
+    keys = [f"t{number}" for number in range(len(snrs))]
+    tensors = [tensor(key, *keys[max(number - 1, 0) : number]) for number, key in enumerate(keys)]
+    generator = np.random.default_rng(0)
+    right = {key: generator.normal(size=1000).astype(np.float32) for key in keys}
+    wrong = {
+        key: right[key] + generator.normal(size=1000).astype(np.float32) * 10 ** (-snr / 20)
+        for key, snr in zip(keys, snrs, strict=True)
+    }
+    sides = plain(tensors, keys[-1:], right), plain(tensors, keys[-1:], wrong, kind="int8")
+    first = compare(*sides, INPUT, bound=Bound(min_snr_db=20)).first_bad
+    assert first.pair.candidate.key == "t4"
+    assert re.fullmatch(
+        r"gradual: its inputs have an SNR of 2[01]\.\d dB already, just within the bound; "
+        r"before it most is lost in t2 \(Conv\), 3[45]\.\d dB",
+        first.cause,
+    )
+
+
 @pytest.fixture
 def long_chain(plain, tensor):
     """A chain of 100 tensors on a device, of which those from `bad` on are off, and its reference."""
@@ -96,9 +120,6 @@ def long_chain(plain, tensor):
         )
 
     return make
-
-
-INPUT = Inputs((np.zeros((1, 4), np.float32),), "zeros")
 
 
 def test_a_device_is_searched(long_chain) -> None:

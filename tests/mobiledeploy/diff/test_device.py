@@ -70,10 +70,9 @@ def test_every_blob_of_a_variant(tiny_bundle, device: Device, phone: VirtualPhon
     assert left_on(phone) == []
 
 
-def test_a_wrong_layer_is_searched_for_on_the_device(
-    tiny_bundle, device: Device, phone: VirtualPhone, tmp_path: Path
-) -> None:
-    """The bundle's reference beside a copy of it whose depthwise convolution has another bias."""
+@pytest.fixture
+def wrong_reference(tiny_bundle, tmp_path: Path) -> OnnxSource:
+    """The bundle's reference, but that its depthwise convolution has another bias."""
     model = onnx.load(tiny_bundle.onnx)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     depthwise = next(
@@ -82,9 +81,14 @@ def test_a_wrong_layer_is_searched_for_on_the_device(
     bias = weights[depthwise.input[2]]
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
     onnx.save(model, tmp_path / "wrong.onnx")
-    reference = OnnxSource("wrong", load_onnx(tmp_path / "wrong.onnx"))
+    return OnnxSource("wrong", load_onnx(tmp_path / "wrong.onnx"))
+
+
+def test_a_wrong_layer_is_searched_for_on_the_device(
+    tiny_bundle, wrong_reference: OnnxSource, device: Device, phone: VirtualPhone
+) -> None:
     remote = DeviceSource("remote", tiny_bundle, "fp32", device, quiet)
-    comparison = compare(reference, remote, sample_inputs(tiny_bundle))
+    comparison = compare(wrong_reference, remote, sample_inputs(tiny_bundle))
     first = comparison.first_bad
     assert first.pair.candidate.type == "ConvolutionDepthWise"
     assert not comparison.complete
@@ -115,6 +119,24 @@ def test_a_device_that_is_lost(
     with pytest.raises(error) as caught:
         remote.values(["alpha"], inputs)
     assert caught.value.exit_code == code
+    phone.heal()
+    with open_device(phone.serial) as again, again.exclusive():
+        assert left_on(phone) == []
+
+
+def test_a_search_that_is_cut_off_says_how_far_it_came(
+    tiny_bundle, wrong_reference: OnnxSource, device: Device, phone: VirtualPhone
+) -> None:
+    remote = DeviceSource("remote", tiny_bundle, "fp32", device, quiet)
+
+    def pull_the_cable(step: str, _done: int, _total: int) -> None:
+        if step.startswith("searching: 2 of"):
+            phone.inject(Cut(down=math.inf))
+
+    with pytest.raises(DeviceError) as caught:
+        compare(wrong_reference, remote, sample_inputs(tiny_bundle), progress=pull_the_cable)
+    assert caught.value.exit_code == 3
+    assert "By then 2 tensors were measured; the first bad one was 'seg" in caught.value.hint
     phone.heal()
     with open_device(phone.serial) as again, again.exclusive():
         assert left_on(phone) == []
