@@ -51,7 +51,7 @@ def compare(
     bound = bound or default_bound(reference, candidate)
     meter = _Meter(reference, candidate, matching, inputs.arrays, bound, progress)
     complete = everything or not (reference.on_device or candidate.on_device)
-    found = meter.measure_all() if complete else meter.search()
+    found = meter.find(everything=complete)
     causes = {place: meter.cause(place) for place in found[:_EXPLAINED]}
     return Comparison(
         reference=reference,
@@ -86,8 +86,18 @@ class _Meter:
         self.shapes: dict[int, tuple[Shape, Shape]] = {}
         self._progress = progress or (lambda *_: None)
 
-    def measure_all(self) -> list[int]:
-        """Measure every tensor; returns the places of those that are bad though their inputs are good."""
+    def find(self, *, everything: bool) -> list[int]:
+        """Return the places of tensors that are bad though their inputs are good: all of them, or one that is searched.
+
+        An error on the way says what was known by then.
+        """
+        try:
+            return self._measure_all() if everything else self._search()
+        except MobileDeployError as error:
+            error.hint = "\n".join(filter(None, [error.hint, self._known_so_far()]))
+            raise
+
+    def _measure_all(self) -> list[int]:
         self._progress("comparing", 0, len(self.pairs))
         for start in range(0, len(self.pairs), _AT_ONCE):
             places = range(start, min(start + _AT_ONCE, len(self.pairs)))
@@ -96,19 +106,9 @@ class _Meter:
         bad = {place for place in self.figures if self.is_bad(place)}
         return [place for place in sorted(bad) if not bad & set(self.pairs[place].parents)]
 
-    def search(self) -> list[int]:
-        """Search for the first bad tensor; returns its place, or nothing where the outputs are good.
-
-        An error on the way says what was known by then.
-        """
-        outputs = [place for place, pair in enumerate(self.pairs) if pair.is_output]
-        try:
-            found = first_bad(
-                [pair.parents for pair in self.pairs], outputs or [len(self.pairs) - 1], self._probe
-            )
-        except MobileDeployError as error:
-            error.hint = "\n".join(filter(None, [error.hint, self._known_so_far()]))
-            raise
+    def _search(self) -> list[int]:
+        ends = [place for place, pair in enumerate(self.pairs) if pair.is_output] or [len(self.pairs) - 1]
+        found = first_bad([pair.parents for pair in self.pairs], ends, self._probe)
         return [] if found is None else [found]
 
     def is_bad(self, place: int) -> bool:

@@ -101,7 +101,7 @@ class DeviceSource(NcnnSource):
         self._configuration = Configuration(bundle, precision)
         binary = prepare_binary(device, list(self.variant.layers), progress)
         self._local_files = (binary.path, self.variant.param, self.variant.bin)
-        has_fp16 = bool({"asimdhp", "fphp"} & set(device.facts.cpu_features))
+        has_fp16 = "asimdhp" in device.facts.cpu_features
         self.halves = precision != "fp32" and has_fp16
         if precision != "fp32" and not has_fp16:
             self.notes = (

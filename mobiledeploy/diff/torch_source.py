@@ -132,7 +132,7 @@ def _intermediate(node: Node, keys: Mapping[str, str]) -> Intermediate:
     modules = list(node.meta.get("nn_module_stack", {}).values())
     return Intermediate(
         key=keys[node.name],
-        name=node.name,
+        name=keys[node.name],
         layer=str(modules[-1][0]) if modules and modules[-1][0] else node.name,
         type=_operator(node),
         parents=tuple(keys[parent.name] for parent in _computed(node)),
