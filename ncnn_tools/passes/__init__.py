@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.passes.activation import fuse_activations
+from ncnn_tools.passes.attention import recognize_attention
 from ncnn_tools.passes.broadcast import broadcast_single_pixels
 from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
@@ -20,8 +21,10 @@ from ncnn_tools.passes.fold_forward import fold_into_consumers
 from ncnn_tools.passes.group_norm import recognize_group_norms
 from ncnn_tools.passes.identity import remove_identities
 from ncnn_tools.passes.merge_affine import merge_affines
+from ncnn_tools.passes.moves import merge_moves
 from ncnn_tools.passes.parallel import merge_parallel_convolutions
 from ncnn_tools.passes.pointwise import merge_pointwise_convolutions
+from ncnn_tools.passes.slices import merge_crops
 from ncnn_tools.passes.spelled_activation import recognize_activations
 from ncnn_tools.passes.split import insert_splits
 from ncnn_tools.passes.upsampling import convolve_before_upsampling, split_convolutions_of_enlarged
@@ -36,6 +39,9 @@ PASSES: tuple[Pass, ...] = (
     remove_identities,
     remove_dead_layers,
     merge_duplicates,
+    merge_crops,
+    recognize_attention,
+    merge_moves,
     recognize_activations,
     recognize_group_norms,
     merge_affines,
