@@ -7,7 +7,8 @@ A mask for each window and head would have to be written out for all of them, wh
 on tiny_vit and swin): a constant may broadcast to all heads or to none.
 
 q is (heads, n, d), v (heads, m, e), and k is given transposed to MatMul, (heads, d, m), mostly by a Permute that
-can give (heads, m, d) as well. Windows count as heads. A single head may be matrices without the first axis.
+can give (heads, m, d) as well. Windows count as heads, and one k and v
+may serve all heads. A single head may be matrices without the first axis.
 """
 
 from __future__ import annotations
@@ -116,12 +117,15 @@ def _only_after(graph: Graph, wiring: Wiring, softmax: Layer) -> list[Layer]:
 
 
 def _fits(graph: Graph, scores: _Scores, last: Layer) -> bool:
-    """Return whether shapes are those of attention, with as many heads in q, k and v."""
-    blobs = [*scores.product.inputs, *scores.product.outputs, last.inputs[1], last.outputs[0]]
-    shapes = [graph.shapes.get(blob, ()) for blob in blobs]
-    ranks = {len(shape) for shape in shapes}
-    heads = {shape[0] if len(shape) == 3 else 1 for shape in shapes}
-    return ranks <= {2, 3} and len(ranks) == 1 and len(heads) == 1 and scores.scale > 0
+    """Return whether shapes are those of attention: k and v have the heads of q, or one that all share."""
+    product = scores.product
+    own = [graph.shapes.get(blob, ()) for blob in (product.inputs[0], *product.outputs, last.outputs[0])]
+    shared = [graph.shapes.get(blob, ()) for blob in (product.inputs[1], last.inputs[1])]
+    ranks = {len(shape) for shape in own + shared}
+    if len(ranks) != 1 or not ranks <= {2, 3} or scores.scale <= 0:
+        return False
+    heads, keys = ({shape[0] if len(shape) == 3 else 1 for shape in shapes} for shapes in (own, shared))
+    return len(heads) == 1 and (keys in (heads, {1}))
 
 
 def _replace(graph: Graph, scores: _Scores, last: Layer) -> None:

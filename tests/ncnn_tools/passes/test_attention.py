@@ -22,13 +22,18 @@ def graph_of(with_shapes: Callable[[Graph], Graph]) -> GraphOf:
     """Make a graph with inputs "q", "k" and "v", each with a TanH before anything else."""
 
     def make(
-        *layers: Layer, heads: int | None = HEADS, outputs: Sequence[str] = ("y",), turned: bool = True
+        *layers: Layer,
+        heads: int | None = HEADS,
+        outputs: Sequence[str] = ("y",),
+        turned: bool = True,
+        shared: bool = False,
     ) -> Graph:
         key = (DEPTH, KEYS) if turned else (KEYS, DEPTH)
         shapes = {"q": (QUERIES, DEPTH), "k": key, "v": (KEYS, VALUES)}
         first: list[Layer] = []
         for name, (height, width) in shapes.items():
-            sizes = {"w": width, "h": height, **({"c": heads} if heads else {})}
+            count = 1 if shared and name != "q" else heads
+            sizes = {"w": width, "h": height, **({"c": count} if count else {})}
             first.append(new_layer("Input", f"{name}_in", [], [f"{name}_in"], **sizes))
         first += [new_layer("TanH", name, [f"{name}_in"], [name]) for name in shapes]
         return with_shapes(Graph([*first, *layers], list(outputs)))
@@ -114,6 +119,13 @@ def test_a_single_head(graph_of: GraphOf, apply_pass: Apply) -> None:
     layers = [matmul("q", "k", "s"), softmax("s"), matmul("p", "v", "y")]
     changed = apply_pass(recognize_attention, graph_of(*layers, heads=None), 1)
     assert inner(changed) == ["Reshape", "Permute", "Reshape", "Reshape", "SDPA", "Reshape"]
+
+
+@pytest.mark.parametrize("trans_b", [0, 1])
+def test_keys_and_values_for_all_heads(graph_of: GraphOf, apply_pass: Apply, trans_b: int) -> None:
+    layers = [matmul("q", "k", "s", trans_b), softmax("s"), matmul("p", "v", "y")]
+    graph = graph_of(*layers, turned=not trans_b, shared=True)
+    assert inner(apply_pass(recognize_attention, graph, 1))[-1] == "SDPA"
 
 
 def test_others_stay(graph_of: GraphOf, apply_pass: Apply) -> None:
