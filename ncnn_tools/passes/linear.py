@@ -9,6 +9,7 @@ ReLU and LeakyReLU that are fused into the layer let a positive factor pass: max
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.passes.affine import Affine, Float64
@@ -53,10 +54,14 @@ def output_count(layer: Layer) -> int:
 
 def rows(layer: Layer) -> Float64:
     """Return the weights of each output, (outputs, weights an output), float64."""
+    return _stored_rows(layer).astype(np.float64)
+
+
+def _stored_rows(layer: Layer) -> npt.NDArray[np.float32]:
     count = output_count(layer)
     if layer.type != "Gemm":
-        return layer.weights["weight"].values().astype(np.float64).reshape(count, -1)
-    values = layer.weights["b"].values().astype(np.float64)
+        return layer.weights["weight"].values().reshape(count, -1)
+    values = layer.weights["b"].values()
     return values.reshape(count, -1) if layer.get("trans_b") else values.reshape(-1, count).T
 
 
@@ -79,7 +84,7 @@ def bias_vector(layer: Layer) -> Float64:
     return np.zeros(output_count(layer)) if bias is None else bias.values().astype(np.float64)
 
 
-def set_weights(layer: Layer, weight: Float64, bias: Float64) -> None:
+def set_weights(layer: Layer, weight: npt.NDArray[np.floating], bias: Float64) -> None:
     """Give a linear layer new weights, (outputs, …), and a bias where there is one."""
     if layer.type == "Gemm":
         _set_product(layer, weight, bias)
@@ -93,7 +98,7 @@ def set_weights(layer: Layer, weight: Float64, bias: Float64) -> None:
     layer.weights = {spec.name: layer.weights[spec.name] for spec in layer.weight_specs()}
 
 
-def _set_product(gemm: Layer, weight: Float64, bias: Float64) -> None:
+def _set_product(gemm: Layer, weight: npt.NDArray[np.floating], bias: Float64) -> None:
     gemm.set("trans_b", 1)
     gemm.set_weight("b", weight)
     if bias.any() or "c" in gemm.weights:
@@ -118,8 +123,10 @@ def output_axis(graph: Graph, layer: Layer) -> int | None:
 
 def fold_after(layer: Layer, affine: Affine) -> None:
     """Let a linear layer compute affine(what it gives now); `affine` is along its outputs."""
-    bias = affine.factor * bias_vector(layer) + affine.offset
-    set_weights(layer, rows(layer) * affine.factor[:, None], bias)
+    weight = _stored_rows(layer).copy()
+    scaled = affine.factor != 1  # often few rows, or none: large weights take time
+    weight[scaled] = weight[scaled].astype(np.float64) * affine.factor[scaled, None]
+    set_weights(layer, weight, affine.factor * bias_vector(layer) + affine.offset)
 
 
 def can_fold_before(graph: Graph, layer: Layer, affine: Affine) -> bool:
