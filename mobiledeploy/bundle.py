@@ -80,6 +80,12 @@ class Bundle:
         return bool(self.manifest.get("untrained", False))
 
     @property
+    def spatial_step(self) -> int | None:
+        """In what steps (pixels) heights and widths may differ from the inputs'; None where they may not."""
+        free = self.manifest.get("free_sizes") or {}  # older manifests lack the key
+        return int(free["step"]) if free.get("spatial") else None
+
+    @property
     def onnx(self) -> Path:
         """The ONNX reference."""
         return self.path / ONNX_FILE

@@ -42,15 +42,22 @@ class IsolatedRuntime:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def load(self, param: Path, weights: Path, options: Mapping[str, Any] | None = None) -> None:
-        """Load a pair of files, in place of those before. `options` are fields of `RuntimeOptions`.
+    def load(
+        self,
+        param: Path,
+        weights: Path,
+        options: Mapping[str, Any] | None = None,
+        *,
+        spatial_step: int | None = None,
+    ) -> None:
+        """Load a pair of files, in place of those before; arguments as for `Runtime`, `options` as a mapping.
 
         Raises RuntimeFailedError where ncnn refuses them, RuntimeCrashedError where it crashes or hangs on them.
         """
         if self._process is None:
             self._start()
         files = [str(param.resolve()), str(weights.resolve())]
-        self._ask({"load": files, "options": dict(options or {})}, {})
+        self._ask({"load": files, "options": dict(options or {}), "spatial_step": spatial_step}, {})
 
     def run(self, inputs: Mapping[str, Array], outputs: Iterable[str]) -> dict[str, Array]:
         """Run once and return the named blobs; arrays and errors as in `Runtime.run`, and those of `load`."""

@@ -70,7 +70,8 @@ def main() -> None:
             if "load" in header:
                 runtime = None
                 param, weights = map(Path, header["load"])
-                runtime = Runtime(param, weights, RuntimeOptions(**header["options"]))
+                options = RuntimeOptions(**header["options"])
+                runtime = Runtime(param, weights, options, spatial_step=header["spatial_step"])
             elif runtime is None:
                 raise RuntimeFailedError("no model is loaded")
             else:

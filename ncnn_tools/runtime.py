@@ -43,8 +43,20 @@ class RuntimeOptions:
 class Runtime:
     """A loaded model. Arrays have ncnn's shapes: one to four axes, no batch, channels first, float32."""
 
-    def __init__(self, param: Path, weights: Path, options: RuntimeOptions | None = None) -> None:
-        """Load a pair of files; RuntimeFailedError where ncnn refuses them."""
+    def __init__(
+        self,
+        param: Path,
+        weights: Path,
+        options: RuntimeOptions | None = None,
+        *,
+        spatial_step: int | None = None,
+    ) -> None:
+        """Load a pair of files; RuntimeFailedError where ncnn refuses them.
+
+        Inputs have the shapes that the file gives them. With `spatial_step`, for a model that is right for other
+        picture sizes too (see `free_sizes`), their heights and widths may differ from these by multiples of it.
+        """
+        self._spatial_step = spatial_step
         self._net = ncnn.Net()
         _apply(self._net.opt, options or RuntimeOptions())
         for load, path in ((self._net.load_param, param), (self._net.load_model, weights)):
@@ -76,9 +88,7 @@ class Runtime:
         extractor = self._net.create_extractor()
         for name, array in inputs.items():
             self._check_blob(name)
-            wanted = self._input_shapes.get(name, array.shape)
-            if array.shape != wanted:
-                raise RuntimeFailedError(f"input {name!r} takes shape {wanted}, not {array.shape}")
+            self._check_shape(name, array.shape)
             extractor.input(name, _to_mat(array))
         results = {}
         for name in self.outputs if outputs is None else outputs:
@@ -92,6 +102,19 @@ class Runtime:
     def _check_blob(self, name: str) -> None:
         if name not in self._blobs:
             raise RuntimeFailedError(f"the model has no blob {name!r}")
+
+    def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        wanted = self._input_shapes.get(name, shape)
+        step = self._spatial_step
+        if shape == wanted:
+            return
+        if step is None or len(shape) != 3 or len(wanted) != 3:
+            raise RuntimeFailedError(f"input {name!r} takes shape {wanted}, not {shape}")
+        spatial = zip(shape[1:], wanted[1:], strict=True)
+        if shape[0] != wanted[0] or any((size - first) % step or size <= 0 for size, first in spatial):
+            raise RuntimeFailedError(
+                f"input {name!r} takes shape {wanted}, heights and widths in steps of {step}, not {shape}"
+            )
 
 
 def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

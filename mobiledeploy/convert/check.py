@@ -43,6 +43,9 @@ class VariantCheck:
     expected: Mapping[str, FloatArray]
     matte: Matte | None
     advice: str  # what to do about a model that fails: REPORT_IT, or another way
+    spatial_step: int | None = (
+        None  # as for `Runtime`, where the samples are of another size than the model's
+    )
 
     def graph(self, graph: Graph) -> None:
         """Check a model in fp32 that is not written to the bundle; raises as `files` does."""
@@ -65,7 +68,8 @@ class VariantCheck:
 
     def _outputs(self, folder: Path, precision: str, **options: bool) -> dict[str, FloatArray]:
         try:
-            self.runtime.load(folder / f"{precision}.param", folder / f"{precision}.bin", options)
+            files = folder / f"{precision}.param", folder / f"{precision}.bin"
+            self.runtime.load(*files, options, spatial_step=self.spatial_step)
             return ncnn_outputs(self.runtime, self.inputs, self.outputs, self.samples)
         except RuntimeCrashedError as error:
             raise ConversionError(

@@ -25,7 +25,7 @@ class Plan:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """A key for the ONNX reference, for the samples, for each precision, and for what the manifest says."""
+        """A key for the ONNX reference, the samples, each precision, and what the manifest says of all of them."""
         request = self.request
         onnx = _digest(
             file_hash(request.source),
@@ -43,6 +43,7 @@ class Plan:
             "samples": samples,
             "description": _digest(request.name, mask, request.untrained, _code_digest()),
         }
+        keys["free_sizes"] = _digest(samples, self.converter, _code_digest())
         for precision in request.precisions:
             calibrated = request.method if precision == "int8" else None
             keys[precision] = _digest(samples, precision, calibrated, mask, self.converter, _code_digest())

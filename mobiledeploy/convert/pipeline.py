@@ -27,6 +27,7 @@ from mobiledeploy.bundle import (
 )
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
 from mobiledeploy.convert.converters import TRY_OURS
+from mobiledeploy.convert.free_sizes import find_free_sizes
 from mobiledeploy.convert.keys import Plan
 from mobiledeploy.convert.reference import Reference, make_reference
 from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
@@ -96,8 +97,9 @@ class _Builder:
                 for precision in PRECISIONS
                 if precision in self.request.precisions
             }
+            free_sizes = self._free_sizes(reference)
         variants = {precision: made[precision] for precision in self.request.precisions}
-        manifest = self._manifest(reference, variants)
+        manifest = {**self._manifest(reference, variants), "free_sizes": free_sizes}
         write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
     def _same(self, part: str) -> Bundle | None:
@@ -177,6 +179,12 @@ class _Builder:
         facts = write_variant(make_variant(self.graph, precision, thresholds), self.folder, precision)
         self.progress(f"comparing {precision} with onnxruntime", 0, 0)
         return {**facts, "parity": self.check.files(self.folder, precision)}
+
+    def _free_sizes(self, reference: Reference) -> dict[str, Any]:
+        if previous := self._same("free_sizes"):
+            return dict(previous.manifest["free_sizes"])
+        self.progress("trying another picture size", 0, 0)
+        return find_free_sizes(self.graph, reference.file, self.check)
 
     def _check_fp32(self) -> None:
         """Check the graph that the variants are made of, once, where it is none of them itself."""

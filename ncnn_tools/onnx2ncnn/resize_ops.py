@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ncnn_tools.onnx2ncnn.builder import Builder
@@ -9,6 +11,8 @@ from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
 from ncnn_tools.onnx2ncnn.window import map_shape
 from ncnn_tools.schema import ParamValue
+
+Params = Mapping[str, ParamValue]
 
 # ncnn's Interp (src/layer/interp.cpp).
 _NEAREST, _BILINEAR, _BICUBIC = 1, 2, 3
@@ -28,7 +32,9 @@ def convert_resize(node: Node, build: Builder) -> None:
     if build.shape(tensor)[:2] != build.shape(result)[:2]:
         raise node.unsupported("only the two spatial axes of a feature map can be resized", "axes")
     _check_options(node)
-    scales = _scales(node, build, shape[1:], wanted[1:])
+    given = _scales(node, build, shape[1:], wanted[1:])
+    scales = given or [target / size for size, target in zip(shape[1:], wanted[1:], strict=True)]
+    extent = _extent(given, shape[1:], wanted[1:])
     mode = node.attribute("mode", "nearest")
     # Before opset 11 there was no attribute that says where to sample: these are the points that it sampled at.
     old = node.opset < 11
@@ -37,23 +43,30 @@ def convert_resize(node: Node, build: Builder) -> None:
     if mode == "nearest":
         rounding = node.attribute("nearest_mode", "floor" if old else "round_prefer_floor")
         _check_nearest(node, coordinates, rounding, zip(shape[1:], wanted[1:], scales, strict=True))
-        _interpolate(node, build, blob, wanted, _NEAREST)
+        _interpolate(node, build, blob, wanted, extent, _NEAREST)
     elif mode == "linear" and coordinates == "asymmetric":
         _asymmetric(node, build, blob, shape, wanted)
     elif mode in ("linear", "cubic"):
         kind, align = _smooth(node, mode, coordinates, wanted[1:])
-        _interpolate(node, build, blob, wanted, kind, align)
+        _interpolate(node, build, blob, wanted, extent, kind, align)
     else:
         raise node.unsupported(f"ncnn's Interp has no mode {mode!r}", "mode")
 
 
-def _interpolate(node: Node, build: Builder, blob: str, wanted: Shape, kind: int, align: int = 0) -> None:
-    build.add("Interp", node, [blob], shapes=[wanted], **_interp_params(kind, wanted, align))
+def _interpolate(
+    node: Node, build: Builder, blob: str, wanted: Shape, extent: Params, kind: int, align: int = 0
+) -> None:
+    build.add("Interp", node, [blob], shapes=[wanted], resize_type=kind, **extent, align_corner=align)
 
 
-def _interp_params(kind: int, wanted: Shape, align: int) -> dict[str, ParamValue]:
-    size = {"output_height": wanted[1], "output_width": wanted[2]}
-    return {"resize_type": kind, **size, "align_corner": align}
+def _extent(scales: Sequence[float], sizes: Shape, wanted: Shape) -> Params:
+    """Say how large the result is: by scales where ONNX does, so that the model fits other input sizes as well.
+
+    By sizes where they are no exact quotients: ncnn cuts size · scale off in float32.
+    """
+    if scales and all(s * size == target for s, size, target in zip(scales, sizes, wanted, strict=True)):
+        return {"height_scale": scales[0], "width_scale": scales[1]}
+    return {"output_height": wanted[0], "output_width": wanted[1]}
 
 
 def _check_options(node: Node) -> None:
@@ -67,8 +80,10 @@ def _check_options(node: Node) -> None:
 
 
 def _scales(node: Node, build: Builder, sizes: Shape, wanted: Shape) -> list[float]:
-    """Return the scales of the two axes. They have to be output/input, for ncnn, given sizes, takes that quotient."""
-    quotients = [target / size for size, target in zip(sizes, wanted, strict=True)]
+    """Return the scales that the node gives for the two axes, or none.
+
+    They have to be output/input, for ncnn, given sizes, takes that quotient.
+    """
     scales: Array | None = np.array(node.attribute("scales", []), np.float32)
     place = 2 if node.opset >= 11 else 1
     if node.has_input(place):
@@ -76,7 +91,7 @@ def _scales(node: Node, build: Builder, sizes: Shape, wanted: Shape) -> list[flo
         if scales is None:
             raise node.unsupported("its scales should be constants", "scales")
     if scales is None or scales.size == 0:
-        return quotients
+        return []
     # A sequence is a map of one row: its height stays.
     given = [1.0, *map(float, scales)][-2:] if len(build.shape(node.inputs[0])) == 3 else list(scales[-2:])
     for scale, size, target in zip(given, sizes, wanted, strict=True):
@@ -135,7 +150,8 @@ def _asymmetric(node: Node, build: Builder, blob: str, shape: Shape, wanted: Sha
             "coordinate_transformation_mode",
         )
     inner = (shape[0], *(factor * (size - 1) + 1 for size, factor in zip(shape[1:], factors, strict=True)))
-    sampled = build.add_hidden("Interp", node, [blob], inner, **_interp_params(_BILINEAR, inner, 1))
+    extent = _extent([], shape[1:], inner[1:])
+    sampled = build.add_hidden("Interp", node, [blob], inner, resize_type=_BILINEAR, **extent, align_corner=1)
     build.add(
         "Padding", node, [sampled], shapes=[wanted], bottom=factors[0] - 1, right=factors[1] - 1, type=_EDGE
     )

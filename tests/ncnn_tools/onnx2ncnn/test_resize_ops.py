@@ -275,3 +275,25 @@ def test_computed_scales_are_refused(make_model: Callable[..., onnx.ModelProto])
     model = make_model([node], {"x": (1, 3, 4, 4), "scales": (1, 4)}, ["y"])
     with pytest.raises(UnsupportedOperatorError):
         convert_onnx(model)
+
+
+@pytest.mark.parametrize(
+    ("second", "by_scales"),
+    [
+        ({"s": np.array([1, 1, 2, 2], np.float32)}, True),
+        ({"s": np.array([1, 1, 1.5, 0.5], np.float32)}, True),
+        ({"s": np.array([1, 1, 4 / 3, 1], np.float32)}, False),  # no float32: 6 · 1.3333334 is more than 8
+        ({"": np.zeros(0), "n": np.array([1, 3, 12, 16])}, False),
+    ],
+)
+def test_scales_stay_scales_where_they_give_the_size_exactly(
+    make_model: Callable[..., onnx.ModelProto], second: dict[str, np.ndarray], by_scales: bool
+) -> None:
+    """Then the model fits pictures of other sizes too."""
+    node = onnx.helper.make_node("Resize", ["x", "", *second], ["y"], mode="linear")
+    constants = {name: value for name, value in second.items() if name}
+    graph = convert_onnx(make_model([node], {"x": (1, 3, 6, 8)}, ["y"], constants))
+    layer = next(layer for layer in graph.layers if layer.type == "Interp")
+    assert (layer.get("output_height") == layer.get("output_width") == 0) == by_scales
+    if by_scales:
+        assert [layer.get("height_scale"), layer.get("width_scale")] == second["s"].tolist()[2:]
