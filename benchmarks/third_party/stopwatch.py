@@ -33,7 +33,8 @@ def measure(
     net = load(param, weights)
     if net is None:
         raise SystemExit(f"ncnn can't load {param}")
-    given = ncnn.Mat(np.random.default_rng(0).standard_normal(shape, dtype=np.float32)).clone()
+    values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    given = ncnn.Mat(values).clone()  # Mat itself holds no reference to its array
     cpu_ms: list[float] = []
     wall_ms: list[float] = []
     end = None
