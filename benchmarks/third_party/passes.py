@@ -5,7 +5,8 @@
 Each pass is left out alone, the others stay. Layers, multiply-adds and bytes moved are those of `ncnn_tools.cost`, and
 where --repeats says so, single-thread CPU times, in processes of their own (see `speed`). Ratios are the graph without
 the pass over the whole one: above 1 is what the pass saves. Leaves RESULTS/passes/NAME.json and prints a Markdown table
-over the networks on which a pass applies.
+of geometric means over the networks on which a pass applies; the last column is the largest ratio of CPU times, or
+else of bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import random
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,18 +32,16 @@ from ncnn_tools.cost import BlobSize, layer_cost
 from ncnn_tools.files import save
 from ncnn_tools.graph import Graph
 from ncnn_tools.onnx2ncnn import convert_onnx
-from ncnn_tools.passes import PASSES, insert_splits
+from ncnn_tools.passes import PASSES, apply_passes
 from ncnn_tools.runtime import Runtime
 
 WHOLE = "whole"
 
 
-def optimized(graph: Graph, without: str) -> tuple[Graph, dict[str, int]]:
-    """Apply every pass but one; returns the graph and how often each applied."""
-    result, counts = graph.copy(), {}
-    for apply in PASSES:
-        if apply.__name__ != without:
-            counts[apply.__name__] = counts.get(apply.__name__, 0) + apply(result)
+def optimized(graph: Graph, without: str) -> tuple[Graph, Counter[str]]:
+    """Apply every pass but one, as `optimize` does; returns the graph and how often each applied."""
+    result = graph.copy()
+    counts = apply_passes(result, [apply for apply in PASSES if apply.__name__ != without])
     result.forget_missing_blobs()
     result.check()
     return result, counts
@@ -72,7 +72,7 @@ def measure(model: onnx.ModelProto, repeats: int, seconds: float) -> dict[str, A
     whole, counts = optimized(raw, "")
     graphs = {WHOLE: whole}
     for name, count in counts.items():
-        if count and name != insert_splits.__name__:
+        if count and name != PASSES[-1].__name__:  # ncnn can't do without Splits
             graphs[name] = optimized(raw, name)[0]
     found = {name: cost(graph, model) for name, graph in graphs.items()}
     if repeats:
@@ -108,7 +108,7 @@ def table(results: dict[str, dict[str, Any]]) -> Iterator[str]:
         for quantity in ("layers", "macs", "bytes", "cpu_ms"):
             ratios = _ratios(results, applied, name, quantity)
             cells.append(f"{math.exp(np.mean(np.log(list(ratios.values())))):.3f}" if ratios else "")
-        quantity = "cpu_ms" if cells[-1] else "macs"
+        quantity = "cpu_ms" if cells[-1] else "bytes"
         ratios = _ratios(results, applied, name, quantity)
         best = max(ratios, key=lambda network: ratios[network]) if ratios else ""
         cells.append(f"{ratios[best]:.3f} {best}" if best else "")

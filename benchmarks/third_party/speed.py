@@ -1,13 +1,14 @@
 """How fast the graphs are: this project's fp32 graph beside pnnx's from the same ONNX file, one thread, this computer.
 
     python -m benchmarks.third_party.speed EXPORTED RESULTS [--repeats 7] [--seconds 1] [--networks NAME,…]
+        [--peer pnnx-torchscript]
 
 The computer should be idle otherwise. Two nets in one process are not equal (the one loaded last is favoured by 2 to
 3 %), so each measurement is a process of its own (`stopwatch`), the networks in an order that changes with each
 repeat, the two converters of a network back to back in an order by chance. A process gives its median CPU time; the
 ratio is the geometric mean over the repeats, with Student's 95 % interval. Only graphs that `check` finds right.
 
-Leaves the models in RESULTS/models and every measurement in RESULTS/speed.json. The targets: ratios with a median of at
+Leaves the models in RESULTS/models and every measurement in RESULTS/speed-PEER.json. The targets: ratios with a median of at
 most 0.97, none above 1.03.
 """
 
@@ -20,14 +21,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.third_party.converters import OURS, PNNX_ONNX, convert, input_shapes
+from benchmarks.third_party.converters import OURS, PNNX_ONNX, PNNX_TORCHSCRIPT, convert, input_shapes
 from benchmarks.third_party.coverage import checked
 from benchmarks.third_party.export import onnx_file
 from benchmarks.third_party.names import NAMES, selection
 from benchmarks.third_party.outcome import Outcome, call
 from mobiledeploy.statistics import Ratio, Samples, paired_ratio
 
-BOTH = (OURS, PNNX_ONNX)
 MEDIAN_TARGET, LARGEST_TARGET = 0.97, 1.03
 
 
@@ -48,7 +48,7 @@ def prepare(name: str, converter: str, exported: Path, results: Path) -> list[ob
 
 def ratio(samples: dict[str, list[dict[str, float]]], clock: str) -> Ratio:
     """Return the time of our graph over that of pnnx's; the measurements of one repeat belong together."""
-    ours, pnnx = ([run[clock] for run in samples[converter]] for converter in BOTH)
+    ours, pnnx = ([run[clock] for run in runs] for runs in samples.values())
     return paired_ratio(_as_launches(pnnx), _as_launches(ours))
 
 
@@ -70,10 +70,10 @@ def measure(
 ) -> dict[str, Any]:
     """Time all models in turns; every measurement is in `file` as soon as its repeat is done."""
     chance = random.Random(0)
-    samples: dict[str, Any] = {name: {converter: [] for converter in BOTH} for name in programs}
+    samples: dict[str, Any] = {name: {converter: [] for converter in both} for name, both in programs.items()}
     for repeat in range(repeats):
         for name in chance.sample(sorted(programs), len(programs)):
-            for converter in chance.sample(BOTH, 2):
+            for converter in chance.sample(sorted(programs[name]), 2):
                 samples[name][converter].append(call("stopwatch", *programs[name][converter], seconds))
         file.write_text(json.dumps(samples, indent=1))
         print(f"repeat {repeat + 1} of {repeats}", flush=True)
@@ -88,7 +88,7 @@ def report(samples: dict[str, Any]) -> None:
     for name, found in samples.items():
         judged, wall = ratio(found, "cpu_ms"), ratio(found, "wall_ms")
         ratios[name] = judged.ratio
-        cells = [f"{statistics.median(run['cpu_ms'] for run in found[converter]):.2f}" for converter in BOTH]
+        cells = [f"{statistics.median(run['cpu_ms'] for run in runs):.2f}" for runs in found.values()]
         interval = f"{judged.interval.low:.3f}–{judged.interval.high:.3f}"
         print(f"| {name} | {' | '.join(cells)} | {judged.ratio:.3f} | {interval} | {wall.ratio:.3f} |")
     if ratios:
@@ -107,18 +107,21 @@ def main() -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="measured in each process")
+    parser.add_argument("--peer", default=PNNX_ONNX, choices=(PNNX_ONNX, PNNX_TORCHSCRIPT))
     parser.add_argument("--networks", type=selection, default=list(NAMES))
     options = parser.parse_args()
     programs: dict[str, dict[str, list[object]]] = {}
     for name in options.networks:
         if not onnx_file(options.exported, name).is_file():
             continue
-        prepared = {c: prepare(name, c, options.exported, options.results) for c in BOTH}
+        prepared = {c: prepare(name, c, options.exported, options.results) for c in (OURS, options.peer)}
         if missing := [converter for converter, arguments in prepared.items() if arguments is None]:
             print(f"{name}: no right model from {' and '.join(missing)}", flush=True)
         else:
             programs[name] = {c: arguments for c, arguments in prepared.items() if arguments is not None}
-    report(measure(programs, options.repeats, options.seconds, options.results / "speed.json"))
+    report(
+        measure(programs, options.repeats, options.seconds, options.results / f"speed-{options.peer}.json")
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ after the others have run in turns until none of them finds anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.passes.activation import fuse_activations
@@ -66,10 +66,13 @@ def optimize(graph: Graph) -> Graph:
     return result
 
 
-def apply_passes(graph: Graph) -> Counter[str]:
-    """Run all passes on a graph, in place, until none finds anything; return how often each applied, by its name."""
-    applied: Counter[str] = Counter({apply.__name__: 0 for apply in PASSES})
-    *repeated, last = PASSES
+def apply_passes(graph: Graph, passes: Sequence[Pass] = PASSES) -> Counter[str]:
+    """Run passes on a graph, in place, until none finds anything, and the last one once after that.
+
+    Returns how often each applied, by its name.
+    """
+    applied: Counter[str] = Counter({apply.__name__: 0 for apply in passes})
+    *repeated, last = passes
     for _ in range(_MOST_ROUNDS):
         found = {apply.__name__: apply(graph) for apply in repeated}
         applied.update(found)
