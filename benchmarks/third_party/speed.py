@@ -8,8 +8,8 @@ The computer should be idle otherwise. Two nets in one process are not equal (th
 repeat, the two converters of a network back to back in an order by chance. A process gives its median CPU time; the
 ratio is the geometric mean over the repeats, with Student's 95 % interval. Only graphs that `check` finds right.
 
-Leaves the models in RESULTS/models and every measurement in RESULTS/speed-PEER.json. The targets: ratios with a median of at
-most 0.97, none above 1.03.
+Leaves the models in RESULTS/models and every measurement in RESULTS/speed-PEER.json. The targets: ratios with a median
+of at most 0.97, none above 1.03.
 """
 
 from __future__ import annotations
