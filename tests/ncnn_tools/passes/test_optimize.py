@@ -31,6 +31,13 @@ OPERATORS = [
     "Mul",
     "Concat",
     "Split",
+    "Pointwise",
+    "Depthwise",
+    "Scaled",
+    "Shifted",
+    "Pool",
+    "Swish",
+    "Enlarged",
 ]
 
 
@@ -39,6 +46,10 @@ def constants() -> dict[str, np.ndarray]:
     return {
         "conv_w": rng.normal(0, 0.3, (4, 4, 3, 3)).astype(np.float32),
         "conv_w2": rng.normal(0, 0.3, (4, 8, 1, 1)).astype(np.float32),
+        "conv_w1": rng.normal(0, 0.4, (4, 4, 1, 1)).astype(np.float32),
+        "conv_dw": rng.normal(0, 0.4, (4, 1, 3, 3)).astype(np.float32),
+        "factors": rng.normal(0, 1, (1, 4, 1, 1)).astype(np.float32),
+        "size": np.array([1, 4, 10, 12]),
         "slope": rng.normal(0, 1, (4, 1, 1)).astype(np.float32),
         "one_slope": np.array([[[0.3]]], np.float32),
         "scale": rng.normal(1, 0.2, 4).astype(np.float32),
@@ -60,7 +71,22 @@ def nodes_for(operator: str, name: str, one: str, other: str, variant: bool) -> 
     if operator == "Split":
         parts = [f"{name}_a", f"{name}_b"]
         return [make("Split", [one, "halves"], parts, axis=1), make("Concat", parts[::-1], [name], axis=1)]
+    if operator == "Swish":
+        gate = f"{name}_gate"
+        return [make("Sigmoid", [one], [gate]), make("Mul", [one, gate], [name])]
+    if operator == "Enlarged":
+        return enlarged(name, one, variant)
+    if operator in ("Pointwise", "Depthwise"):
+        weight, attributes = (
+            ("conv_w1", {}) if operator == "Pointwise" else ("conv_dw", {"group": 4, "pads": [1] * 4})
+        )
+        return [make("Conv", [one, weight, *(["bias"] if variant else [])], [name], **attributes)]
+    if operator == "Pool":
+        kind = "MaxPool" if variant else "AveragePool"
+        return [make(kind, [one], [name], kernel_shape=[3, 3], pads=[1, 1, 1, 1])]
     inputs = {
+        "Scaled": [one, "factors"],
+        "Shifted": ["factors", one] if variant else [one, "factors"],
         "Conv": [one, "conv_w"],
         "BatchNormalization": [one, "scale", "bias", "mean", "var"],
         "PRelu": [one, "one_slope" if variant else "slope"],
@@ -69,7 +95,20 @@ def nodes_for(operator: str, name: str, one: str, other: str, variant: bool) -> 
         "Mul": [one, other],
     }.get(operator, [one])
     attributes = {"pads": [1, 1, 1, 1]} if operator == "Conv" else {}
+    operator = {"Scaled": "Mul", "Shifted": "Sub"}.get(operator, operator)
     return [make(operator, inputs, [name], **attributes)]
+
+
+def enlarged(name: str, one: str, variant: bool) -> list[onnx.NodeProto]:
+    """Enlarge, mix the channels of what is enlarged (after a Concat with itself, as a variant), and shrink again."""
+    make = helper.make_node
+    names = [f"{name}_{part}" for part in ("large", "joined", "mixed")]
+    return [
+        make("Resize", [one, "", "", "size"], [names[0]], mode="linear"),
+        *([make("Concat", [names[0], names[0]], [names[1]], axis=1)] if variant else []),
+        make("Conv", [names[1], "conv_w2"] if variant else [names[0], "conv_w1"], [names[2]]),
+        make("AveragePool", [names[2]], [name], kernel_shape=[2, 2], strides=[2, 2]),
+    ]
 
 
 @st.composite
