@@ -23,6 +23,7 @@ from ncnn_tools.passes.identity import remove_identities
 from ncnn_tools.passes.merge_affine import merge_affines
 from ncnn_tools.passes.moves import merge_moves
 from ncnn_tools.passes.parallel import merge_parallel_convolutions
+from ncnn_tools.passes.parallel_product import merge_parallel_products
 from ncnn_tools.passes.pointwise import merge_pointwise_convolutions
 from ncnn_tools.passes.slices import merge_crops
 from ncnn_tools.passes.spelled_activation import recognize_activations
@@ -46,6 +47,7 @@ PASSES: tuple[Pass, ...] = (
     recognize_group_norms,
     merge_affines,
     merge_parallel_convolutions,
+    merge_parallel_products,
     fold_into_producers,
     fold_into_consumers,
     split_convolutions_of_enlarged,
