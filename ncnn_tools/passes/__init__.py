@@ -31,7 +31,7 @@ from ncnn_tools.passes.split import insert_splits
 from ncnn_tools.passes.upsampling import convolve_before_upsampling, split_convolutions_of_enlarged
 
 # Passes make work for each other: a merged branch lets a batch norm fold, which lets an activation fuse. Networks
-# settle in three rounds; the bound keeps two passes that undo each other from going on for ever.
+# settle in two to four rounds; the bound keeps two passes that undo each other from going on for ever.
 _MOST_ROUNDS = 8
 
 Pass = Callable[[Graph], int]
