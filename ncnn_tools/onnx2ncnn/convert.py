@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import onnx
 
@@ -92,6 +92,12 @@ OPERATORS: Mapping[str, Converter] = {
 _RECOGNIZED: Mapping[str, Converter] = {ADAPTIVE_AVERAGE_POOL: pooling.convert_adaptive_pooling}
 _CONVERTERS = {**OPERATORS, **_RECOGNIZED}
 
+# Nodes that ncnn has no layer for, although it has one for their operator.
+_BY_DEFINITION: Mapping[str, Callable[[onnx.NodeProto], bool]] = {
+    "LayerNormalization": lambda node: any(node.output[1:]),
+    "Swish": lambda node: any(attribute.name == "alpha" and attribute.f != 1 for attribute in node.attribute),
+}
+
 
 def convert_onnx(model: onnx.ModelProto) -> Graph:
     """Convert a model of static shape and batch 1; blobs keep the ONNX tensors' names.
@@ -100,7 +106,7 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
     a model that is not valid ONNX, and UnsupportedOperatorError, naming node, operator and attribute, for
     whatever can't be converted exactly.
     """
-    source = Source(model, OPERATORS)
+    source = Source(model, _is_convertible)
     replace_adaptive_pools(source)
     _check_operators(source)
     build = Builder(source)
@@ -114,6 +120,12 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
         build.graph.outputs.append(build.output(tensor))
     build.graph.check()
     return build.graph
+
+
+def _is_convertible(node: onnx.NodeProto) -> bool:
+    """Say whether a node is converted as it is; any other is read as what ONNX defines its operator by."""
+    exception = _BY_DEFINITION.get(node.op_type)
+    return node.op_type in OPERATORS and not (exception is not None and exception(node))
 
 
 def _check_operators(source: Source) -> None:

@@ -12,6 +12,8 @@ from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
 
+_DIV, _MAX = 3, 4  # ncnn's BinaryOp (src/layer/binaryop.h)
+_SMALLEST = float(np.finfo(np.float32).tiny)
 _MVN_EPSILON = 1e-9  # added to the deviation, in ONNX's definition and in ncnn (src/layer/mvn.cpp)
 
 
@@ -56,12 +58,12 @@ def _scale_and_shift(node: Node, build: Builder, values: list[Array], eps: float
 def convert_instance_normalization(node: Node, build: Builder) -> None:
     """InstanceNormalization → InstanceNorm of (channels, spatial axes)."""
     shape = build.shape(node.inputs[0])
-    if len(shape) < 3 or shape[0] != 1:
-        raise node.unsupported(f"shape {shape} should have a batch of 1, channels and spatial axes")
-    channels = shape[1]
-    gamma, beta = (_constant(node, build, index, channels) for index in (1, 2))
-    flat = (channels, 1, math.prod(shape[2:]))
-    blob = _maps(node, build, flat)
+    if len(shape) < 3:
+        raise node.unsupported(f"shape {shape} should have a batch, channels and spatial axes")
+    # Each map is normalized by itself, so those of a batch count as more channels.
+    channels = shape[0] * shape[1]
+    gamma, beta = (np.tile(_constant(node, build, index, shape[1]), shape[0]) for index in (1, 2))
+    blob = _maps(node, build, (channels, 1, math.prod(shape[2:])))
     eps = float(node.attribute("epsilon", 1e-5))
     layer = build.add(
         "InstanceNorm", node, [blob], shapes=[build.graph.shapes[blob]], channels=channels, eps=eps
@@ -73,11 +75,12 @@ def convert_instance_normalization(node: Node, build: Builder) -> None:
 def convert_group_normalization(node: Node, build: Builder) -> None:
     """GroupNormalization with a scale and a bias for each channel → GroupNorm."""
     shape = build.shape(node.inputs[0])
-    if len(shape) < 2 or shape[0] != 1:
-        raise node.unsupported(f"shape {shape} should have a batch of 1 and channels")
-    channels, groups = shape[1], int(node.attribute("num_groups"))
+    if len(shape) < 2:
+        raise node.unsupported(f"shape {shape} should have a batch and channels")
     node.attribute("stash_type")  # the precision of the sums, which are float32 here
-    gamma, beta = (_constant(node, build, index, channels) for index in (1, 2))
+    # Each group is normalized by itself, so those of a batch count as more groups.
+    channels, groups = shape[0] * shape[1], shape[0] * int(node.attribute("num_groups"))
+    gamma, beta = (np.tile(_constant(node, build, index, shape[1]), shape[0]) for index in (1, 2))
     blob = _maps(node, build, (channels, 1, math.prod(shape[2:])))
     eps = float(node.attribute("epsilon", 1e-5))
     params = {"group": groups, "channels": channels, "eps": eps}
@@ -152,7 +155,9 @@ def convert_lp_normalization(node: Node, build: Builder) -> None:
         keepdims=1,
         fixbug0=1,
     )
-    build.add("BinaryOp", node, [blob, norm], shapes=[shape], op_type=3)
+    # Where all values are 0, so is the result: 0 / smallest.
+    positive = build.add_hidden("BinaryOp", node, [norm], reduced, op_type=_MAX, with_scalar=1, b=_SMALLEST)
+    build.add("BinaryOp", node, [blob, positive], shapes=[shape], op_type=_DIV)
 
 
 def _last_axes(node: Node, build: Builder, kind: str) -> Layer:

@@ -7,37 +7,64 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ncnn_tools.onnx2ncnn.broadcasting import broadcast
 from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.convolution_ops import add_weighted
+from ncnn_tools.onnx2ncnn.shape_ops import tiled
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape, View
 from ncnn_tools.onnx2ncnn.view_ops import transposed
 
-# ncnn's Gemm, constant_broadcast_type_c: one value for each column of the result (src/layer/gemm.cpp).
-_ONE_A_COLUMN = 4
+# ncnn's Gemm, constant_broadcast_type_c: one value for each column, or for each value, of the result
+# (src/layer/gemm.cpp).
+_ONE_A_COLUMN, _ONE_A_VALUE = 4, 3
+_ADD, _MUL = 0, 2  # ncnn's BinaryOp (src/layer/binaryop.h)
 
 
 def convert_gemm(node: Node, build: Builder) -> None:
-    """Gemm of an activation and constant B and C → InnerProduct for one row, Gemm for several."""
-    left, right = node.inputs[:2]
-    weight = build.constant(right)
+    """Gemm of an activation and constant B and C → InnerProduct for one row, Gemm for several; others → MatMul."""
     alpha, beta = float(node.attribute("alpha", 1.0)), float(node.attribute("beta", 1.0))
-    is_transposed = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
-    bias = build.constant(node.inputs[2]) if node.has_input(2) else None
-    if node.has_input(2) and bias is None:
-        raise node.unsupported("C should be constant")
-    if weight is None or build.constant(left) is not None:
-        raise node.unsupported("A should be an activation and B constant; write it as MatMul and Add")
-    rows = weight if is_transposed[1] else weight.T
-    view = build.view(node, left)
-    if is_transposed[0]:
+    turned = [bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))]
+    constants = [build.constant(tensor) if tensor else None for tensor in node.inputs]
+    weight = constants[1]
+    bias = constants[2] if node.has_input(2) else None
+    views = []
+    if weight is None or constants[0] is not None or (node.has_input(2) and bias is None):
+        for tensor, swap in zip(node.inputs, turned, strict=False):
+            view = build.view(node, tensor)
+            views.append(transposed(node, build, view, (1, 0)) if swap else view)
+        _gemm_in_parts(node, build, views, alpha, beta)
+        return
+    view = build.view(node, node.inputs[0])
+    if turned[0]:
         view = transposed(node, build, view, (1, 0))
+    rows = weight if turned[1] else weight.T
     if bias is not None:
-        bias = beta * bias
-        if bias.ndim == 2 and bias.shape[0] != 1:
-            raise node.unsupported("C should be one row")
-        bias = np.broadcast_to(bias.reshape(-1), (rows.shape[0],))
-    _linear(node, build, view, rows if alpha == 1 else alpha * rows, bias)
+        # One value for each column, or one for each value of the result.
+        whole = bias.ndim == 2 and bias.shape[0] > 1
+        bias = np.broadcast_to(beta * bias, (view.shape[0], len(rows)) if whole else (1, len(rows)))
+    _linear(node, build, view, alpha * rows, bias)
+
+
+def _gemm_in_parts(node: Node, build: Builder, views: Sequence[View], alpha: float, beta: float) -> None:
+    """Multiply two matrices, of which both or none are activations, and add a third one."""
+    inputs, shape = _multiply(node, build, *views)
+    product = build.add_hidden("MatMul", node, inputs, shape)
+    if alpha != 1:
+        product = build.add_hidden("BinaryOp", node, [product], shape, op_type=_MUL, with_scalar=1, b=alpha)
+    if not node.has_input(2) or beta == 0:
+        build.see(node.outputs[0], View.of(product, shape))
+        return
+    added = node.inputs[2]
+    if beta != 1:
+        blob = build.blob_in_order(node, added)
+        held = build.graph.shapes[blob]
+        scaled = build.add_hidden("BinaryOp", node, [blob], held, op_type=_MUL, with_scalar=1, b=beta)
+        build.see_hidden(f"{node.name}_c", scaled, build.shape(added))
+        added = f"{node.name}_c"
+    build.see_hidden(f"{node.name}_product", product, shape)
+    blobs, target = broadcast(node, build, [f"{node.name}_product", added])
+    build.add("BinaryOp", node, blobs, shapes=[target], op_type=_ADD)
 
 
 def convert_matmul(node: Node, build: Builder) -> None:
@@ -125,6 +152,9 @@ def _linear(node: Node, build: Builder, view: View, rows: Array, bias: Array | N
     )
     layer.set_weight("b", as_floats(rows))
     if bias is not None:
+        if bias.size != outputs:
+            layer.set("constant_broadcast_type_c", _ONE_A_VALUE)
+            layer.set("constant_m", count)
         layer.set_weight("c", as_floats(bias))
 
 
@@ -140,11 +170,14 @@ def _multiply(node: Node, build: Builder, a: View, b: View) -> tuple[list[str], 
     batches = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     count = math.prod(batches)
     blobs = []
-    for view, name in zip((a, b), (*node.inputs, "")[:2], strict=True):
+    for given, name in zip((a, b), (*node.inputs, "")[:2], strict=True):
+        view, matrix = given, given.shape[-2:]
         own = math.prod(view.shape[:-2])
-        if own not in (1, count):
-            raise node.unsupported(f"the batches of {a.shape} and {b.shape} differ in several axes")
-        matrix = view.shape[-2:]
+        if own not in (1, count):  # ncnn repeats the batch as a whole, not some of its axes
+            own = count
+            shape = (1,) * (len(batches) + 2 - len(view.shape)) + view.shape
+            repeats = [wanted // size for wanted, size in zip(batches, shape, strict=False)]
+            view = tiled(node, build, view.reshaped(shape), repeats)
         blobs.append(build.move(view, matrix if count == 1 else (own, *matrix), name))
     result = (a.shape[-2], b.shape[-1])
     return blobs, result if count == 1 else (count, *result)

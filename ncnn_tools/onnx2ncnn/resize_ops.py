@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +14,6 @@ from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
 from ncnn_tools.onnx2ncnn.window import map_shape
 from ncnn_tools.schema import ParamValue
-
-Params = Mapping[str, ParamValue]
 
 # ncnn's Interp (src/layer/interp.cpp).
 _NEAREST, _BILINEAR, _BICUBIC = 1, 2, 3
@@ -32,58 +33,49 @@ def convert_resize(node: Node, build: Builder) -> None:
     if build.shape(tensor)[:2] != build.shape(result)[:2]:
         raise node.unsupported("only the two spatial axes of a feature map can be resized", "axes")
     _check_options(node)
-    given = _scales(node, build, shape[1:], wanted[1:])
+    given = _given_scales(node, build)
     scales = given or [target / size for size, target in zip(shape[1:], wanted[1:], strict=True)]
-    extent = _extent(given, shape[1:], wanted[1:])
+    exact = all(
+        scale * size == target for scale, size, target in zip(scales, shape[1:], wanted[1:], strict=True)
+    )
     mode = node.attribute("mode", "nearest")
     # Before opset 11 there was no attribute that says where to sample: these are the points that it sampled at.
     old = node.opset < 11
     coordinates = node.attribute("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
     blob = build.blob(node, tensor, shape)
+    # By scales where ONNX does, so that the model fits other input sizes as well.
+    by_scales: dict[str, ParamValue] = {"height_scale": float(scales[0]), "width_scale": float(scales[1])}
+    size = by_scales if given and exact else _size_params(node, shape, wanted, scales)
+    if coordinates == "align_corners" and "height_scale" in size and not exact:
+        # ONNX's reference aligns with the corners of the size before it is rounded, onnxruntime with those after.
+        raise node.unsupported(f"scales {scales} do not give whole sizes; give the sizes", "scales")
     if mode == "nearest":
         rounding = node.attribute("nearest_mode", "floor" if old else "round_prefer_floor")
-        _check_nearest(node, coordinates, rounding, zip(shape[1:], wanted[1:], scales, strict=True))
-        _interpolate(node, build, blob, wanted, extent, _NEAREST)
+        steps = [
+            _step(*axis, "height_scale" in size) for axis in zip(shape[1:], wanted[1:], scales, strict=True)
+        ]
+        for axis in zip(shape[1:], wanted[1:], scales, steps, strict=True):
+            _check_nearest(node, coordinates, rounding, *axis)
+        build.add("Interp", node, [blob], shapes=[wanted], resize_type=_NEAREST, **size)
     elif mode == "linear" and coordinates == "asymmetric":
         _asymmetric(node, build, blob, shape, wanted)
     elif mode in ("linear", "cubic"):
         kind, align = _smooth(node, mode, coordinates, wanted[1:])
-        _interpolate(node, build, blob, wanted, extent, kind, align)
+        build.add("Interp", node, [blob], shapes=[wanted], resize_type=kind, align_corner=align, **size)
     else:
         raise node.unsupported(f"ncnn's Interp has no mode {mode!r}", "mode")
-
-
-def _interpolate(
-    node: Node, build: Builder, blob: str, wanted: Shape, extent: Params, kind: int, align: int = 0
-) -> None:
-    build.add("Interp", node, [blob], shapes=[wanted], resize_type=kind, **extent, align_corner=align)
-
-
-def _extent(scales: Sequence[float], sizes: Shape, wanted: Shape) -> Params:
-    """Say how large the result is: by scales where ONNX does, so that the model fits other input sizes as well.
-
-    By sizes where they are no exact quotients: ncnn cuts size · scale off in float32.
-    """
-    if scales and all(s * size == target for s, size, target in zip(scales, sizes, wanted, strict=True)):
-        return {"height_scale": scales[0], "width_scale": scales[1]}
-    return {"output_height": wanted[0], "output_width": wanted[1]}
 
 
 def _check_options(node: Node) -> None:
     for name, only in (("antialias", 0), ("exclude_outside", 0), ("keep_aspect_ratio_policy", "stretch")):
         if node.attribute(name, only) != only:
             raise node.unsupported("ncnn's Interp has no such option", name)
-    if [axis % 4 for axis in node.attribute("axes", [2, 3])] not in ([2, 3], [0, 1, 2, 3]):
-        raise node.unsupported("only the two spatial axes, in their order, can be resized", "axes")
-    for name in ("extrapolation_value", "nearest_mode", "cubic_coeff_a"):
+    for name in ("axes", "extrapolation_value", "nearest_mode", "cubic_coeff_a"):
         node.attribute(name)  # concerns other modes, or is read below
 
 
-def _scales(node: Node, build: Builder, sizes: Shape, wanted: Shape) -> list[float]:
-    """Return the scales that the node gives for the two axes, or none.
-
-    They have to be output/input, for ncnn, given sizes, takes that quotient.
-    """
+def _given_scales(node: Node, build: Builder) -> list[float]:
+    """Return the scales that the node gives for the two axes, or none."""
     scales: Array | None = np.array(node.attribute("scales", []), np.float32)
     place = 2 if node.opset >= 11 else 1
     if node.has_input(place):
@@ -92,50 +84,87 @@ def _scales(node: Node, build: Builder, sizes: Shape, wanted: Shape) -> list[flo
             raise node.unsupported("its scales should be constants", "scales")
     if scales is None or scales.size == 0:
         return []
+    rank = len(build.shape(node.inputs[0]))
+    axes = [axis % rank for axis in node.attribute("axes", list(range(rank)))]
+    of_axis = dict(zip(axes, (float(scale) for scale in scales), strict=True))
     # A sequence is a map of one row: its height stays.
-    given = [1.0, *map(float, scales)][-2:] if len(build.shape(node.inputs[0])) == 3 else list(scales[-2:])
-    for scale, size, target in zip(given, sizes, wanted, strict=True):
-        if abs(float(scale) * size - target) > 1e-3:
-            raise node.unsupported(
-                f"scale {scale} of size {size} is rounded to {target}; give the size", "scales"
-            )
-    return [float(scale) for scale in given]
+    return [of_axis.get(axis, 1.0) if axis > 1 else 1.0 for axis in (rank - 2, rank - 1)]
 
 
-def _check_nearest(node: Node, coordinates: str, rounding: str, axes: zip[tuple[int, int, float]]) -> None:
-    """Refuse what does not take the values that ncnn takes: those at floor(x · in / out)."""
-    for size, target, scale in axes:
-        points = _points(node, coordinates, size, target, np.float32(scale))
-        rounded = {
-            "round_prefer_floor": np.ceil(points - np.float32(0.5)),
-            "round_prefer_ceil": np.floor(points + np.float32(0.5)),
-            "floor": np.floor(points),
-            "ceil": np.ceil(points),
-        }[rounding]
-        step = np.float32(size) / np.float32(target)
-        taken = np.floor(np.arange(target, dtype=np.float32) * step)
-        if np.any(np.clip(rounded, 0, size - 1) != np.clip(taken, 0, size - 1)):
-            raise node.unsupported(
-                f"from {size} to {target} with {coordinates} and {rounding} other values are nearest than ncnn "
-                "takes: asymmetric with floor can be converted",
-                "nearest_mode",
-            )
+def _size_params(node: Node, shape: Shape, wanted: Shape, scales: Sequence[float]) -> dict[str, ParamValue]:
+    """Say what size the result has: as a size, from which ncnn takes the scales, or else as scales."""
+    pairs = list(zip(shape[1:], wanted[1:], scales, strict=True))
+    if all(abs(scale * size - target) <= 1e-3 for size, target, scale in pairs):
+        return {"output_height": wanted[1], "output_width": wanted[2]}
+    for size, target, scale in pairs:
+        if size == target and scale != 1 and node.attribute("mode") != "nearest":
+            raise node.unsupported(f"ncnn leaves an axis of {size} as it is, whatever its scale", "scales")
+        if int(np.float32(size) * np.float32(scale)) != target:
+            raise node.unsupported(f"ncnn makes another size than {target} of {size} times {scale}", "scales")
+    return {"height_scale": float(scales[0]), "width_scale": float(scales[1])}
 
 
-def _points(node: Node, coordinates: str, size: int, target: int, scale: np.float32) -> Array:
-    """Return where each value of an axis is sampled, in float32 as onnxruntime computes it."""
-    places: Array = np.arange(target, dtype=np.float32)
-    half = np.float32(0.5)
-    if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and target > 1):
-        centres: Array = (places + half) / scale - half
-        return centres
-    if coordinates == "pytorch_half_pixel":
-        return np.zeros_like(places)
+def _step(size: int, target: int, scale: float, by_scale: bool) -> np.float32:
+    """Return how far apart ncnn takes values with nearest."""
+    numerator, denominator = (1, scale) if by_scale else (size, target)
+    quotient: np.float32 = np.float32(numerator) / np.float32(denominator)
+    return quotient
+
+
+def _check_nearest(
+    node: Node, coordinates: str, rounding: str, size: int, target: int, scale: float, step: np.float32
+) -> None:
+    """Refuse what does not take the values of an axis that ncnn takes: those at floor(x · step).
+
+    Where rounding to float32 decides, as it may where a point lies halfway, it is not known what is taken.
+    """
+    exact = Fraction(scale).limit_denominator(max(size, 1))
+    exact = exact if abs(exact - Fraction(scale)) < 1e-6 else Fraction(scale)
+    ways = (
+        _taken(node, coordinates, rounding, size, target, Fraction, exact),
+        _taken(node, coordinates, rounding, size, target, np.float32, np.float32(scale)),
+    )
+    ours = np.clip(np.floor(np.arange(target, dtype=np.float32) * step), 0, size - 1)
+    if any(np.any(theirs != ours) for theirs in ways):
+        raise node.unsupported(
+            f"from {size} to {target} with {coordinates} and {rounding} other values are nearest than ncnn "
+            "takes: asymmetric with floor can be converted",
+            "nearest_mode",
+        )
+
+
+def _taken(
+    node: Node,
+    coordinates: str,
+    rounding: str,
+    size: int,
+    target: int,
+    number: Callable[[int], Any],
+    scale: Any,
+) -> list[int]:
+    """Return the place of the value that is nearest to each sampled point, computed with a type of number."""
+    half = number(1) / number(2)
+    points = _points(node, coordinates, size, [number(place) for place in range(target)], scale, half)
+    rounds = {
+        "round_prefer_floor": lambda point: math.ceil(point - half),
+        "round_prefer_ceil": lambda point: math.floor(point + half),
+        "floor": math.floor,
+        "ceil": math.ceil,
+    }
+    return [min(max(rounds[rounding](point), 0), size - 1) for point in points]
+
+
+def _points(node: Node, coordinates: str, size: int, places: list[Any], scale: Any, half: Any) -> list[Any]:
+    """Return where each value of an axis is sampled (ONNX's Resize)."""
+    last = max(len(places) - 1, 1)
+    if coordinates == "pytorch_half_pixel" and len(places) == 1:
+        return [half - half]
+    if coordinates in ("half_pixel", "pytorch_half_pixel"):
+        return [(place + half) / scale - half for place in places]
     if coordinates == "asymmetric":
-        return places / scale
+        return [place / scale for place in places]
     if coordinates == "align_corners":
-        corners: Array = places * np.float32(size - 1) / np.float32(max(target - 1, 1))
-        return corners
+        return [place * (size - 1) / last for place in places]
     raise node.unsupported(f"ncnn does not sample at {coordinates!r}", "coordinate_transformation_mode")
 
 
@@ -150,8 +179,8 @@ def _asymmetric(node: Node, build: Builder, blob: str, shape: Shape, wanted: Sha
             "coordinate_transformation_mode",
         )
     inner = (shape[0], *(factor * (size - 1) + 1 for size, factor in zip(shape[1:], factors, strict=True)))
-    extent = _extent([], shape[1:], inner[1:])
-    sampled = build.add_hidden("Interp", node, [blob], inner, resize_type=_BILINEAR, **extent, align_corner=1)
+    size = {"output_height": inner[1], "output_width": inner[2]}
+    sampled = build.add_hidden("Interp", node, [blob], inner, resize_type=_BILINEAR, align_corner=1, **size)
     build.add(
         "Padding", node, [sampled], shapes=[wanted], bottom=factors[0] - 1, right=factors[1] - 1, type=_EDGE
     )

@@ -291,7 +291,11 @@ def convert_tile(node: Node, build: Builder) -> None:
     repeats = integers(node, build, 1, "repeats")
     if repeats is None or 0 in repeats:
         raise node.unsupported("its repeats should be constants, 1 or more", "repeats")
-    view = build.view(node, node.inputs[0])
+    build.see(node.outputs[0], tiled(node, build, build.view(node, node.inputs[0]), repeats))
+
+
+def tiled(node: Node, build: Builder, view: View, repeats: Sequence[int]) -> View:
+    """Repeat a view's axes so many times, each by a Concat of the same blob; returns the view of the result."""
     for axis, count in enumerate(repeats):
         if count > 1:
             shape = view.shape
@@ -300,7 +304,7 @@ def convert_tile(node: Node, build: Builder) -> None:
             wide = (around[0], around[1] * count)
             joined = build.add_hidden("Concat", node, [blob] * count, wide, axis=1)
             view = View.of(joined, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :]))
-    build.see(node.outputs[0], view)
+    return view
 
 
 def integers(node: Node, build: Builder, index: int, name: str) -> list[int] | None:

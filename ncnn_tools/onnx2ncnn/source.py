@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,11 +78,12 @@ def _decoded(value: Any) -> Any:
 class Source:
     """An ONNX model: graph inputs and outputs, constants by tensor name, shapes by tensor name, nodes in order."""
 
-    def __init__(self, model: onnx.ModelProto, known: Collection[str] | None = None) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, known: Callable[[onnx.NodeProto], bool] = lambda _: True
+    ) -> None:
         """Read a model; InvalidModelError where it is not valid ONNX.
 
-        Operators that are not `known` are replaced by ONNX's definition of them, where it gives one (by default
-        none is replaced).
+        Nodes that are not `known` are replaced by ONNX's definition of their operator, where it gives one.
         """
         inferred = _checked_with_shapes(_without_weights(model))
         if model.functions:
@@ -149,8 +150,7 @@ class Source:
                 self.constants.update(zip(proto.output, values, strict=True))
                 continue
             self._infer_shapes(proto)
-            known = self._known is None or proto.op_type in self._known
-            body = [] if known else expand(proto, self.opset, self._input_types(proto))
+            body = [] if self._known(proto) else expand(proto, self.opset, self._input_types(proto))
             nodes += self._read_nodes(body, whole or node) if body else [node]
         return nodes
 
@@ -199,6 +199,12 @@ class Source:
             shape = self.shape(proto.input[0])
             part = slice(*(node.attribute(name) for name in ("start", "end")))
             return [np.array(shape[part] if proto.op_type == "Shape" else math.prod(shape), np.int64)]
+        if (
+            proto.op_type == "CastLike" and proto.input[0] in self.constants
+        ):  # of what it is like, only the type
+            kind = self.element_type(proto.input[1])
+            if kind != onnx.TensorProto.UNDEFINED:
+                return [self.constants[proto.input[0]].astype(helper.tensor_dtype_to_np_dtype(kind))]
         given = [name for name in proto.input if name]
         has_subgraph = any(attribute.HasField("g") for attribute in proto.attribute)
         if proto.op_type in _RANDOM or has_subgraph or any(name not in self.constants for name in given):

@@ -83,6 +83,11 @@ def test_gelu(check_operator: Check, shape: tuple[int, ...], approximate: str) -
     check_operator("Gelu", {"x": shape}, opset=20, approximate=approximate)
 
 
+@given(shape=SHAPES, alpha=st.none() | FACTORS)
+def test_swish(check_operator: Check, shape: tuple[int, ...], alpha: float | None) -> None:
+    check_operator("Swish", {"x": shape}, opset=24, **({} if alpha is None else {"alpha": alpha}))
+
+
 @given(operator=st.sampled_from(["Sqrt", "Log", "Reciprocal"]), shape=SHAPES)
 def test_pointwise_operators_of_positive_values(
     check_operator: Check, operator: str, shape: tuple[int, ...]

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
+
+from ncnn_tools.errors import UnsupportedOperatorError
+from ncnn_tools.onnx2ncnn import convert_onnx
 
 Check = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -149,3 +154,45 @@ def test_a_scalar_that_adds_axes(check_operator: Check) -> None:
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
 def test_a_scalar_that_a_param_file_can_not_hold_is_refused(check_refused: Check, value: str) -> None:
     check_refused("Add", {"x": (1, 3)}, {"c": np.float32(value)})
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> tuple[list[int], np.ndarray]:
+    """A shape, and a condition for it, which may have fewer axes or axes of size 1."""
+    shape = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    own = [1 if draw(st.booleans()) else size for size in shape][draw(st.integers(0, len(shape) - 1)) :]
+    count = int(np.prod(own))
+    held = draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    return shape, np.array(held).reshape(own)
+
+
+@given(case=conditions(), constant=st.sampled_from(["neither", "first", "second"]))
+def test_where(check_operator: Check, case: tuple[list[int], np.ndarray], constant: str) -> None:
+    shape, condition = case
+    names = {"first": "x", "second": "z"}
+    constants: dict[str, np.ndarray] = {"c": condition}
+    if constant in names:
+        constants[names[constant]] = values(tuple(shape), 3)
+    inputs = {name: shape for name in "xz" if name not in constants}
+    check_operator("Where", inputs, constants, order=["c", "x", "z"])
+
+
+def test_where_drops_infinities_of_rows_that_are_not_chosen(check_operator: Check) -> None:
+    rows = np.array([[1, 2], [np.inf, np.nan], [3, 4]], np.float32)
+    constants = {"c": np.array([[True], [False], [True]]), "z": np.zeros((3, 2), np.float32)}
+    check_operator("Where", {"x": (3, 2)}, constants, order=["c", "x", "z"], feeds={"x": rows})
+
+
+def test_where_of_a_computed_condition_is_refused(make_model: Check) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["b"], to=onnx.TensorProto.BOOL),
+        helper.make_node("Where", ["b", "x", "z"], ["y"]),
+    ]
+    with pytest.raises(UnsupportedOperatorError, match="Cast"):
+        convert_onnx(make_model(nodes, {"x": (2, 3), "z": (2, 3)}, ["y"]))
+
+
+@given(pair=broadcast_pairs())
+def test_expand(check_operator: Check, pair: tuple[Shape, Shape]) -> None:
+    shape, other = pair
+    check_operator("Expand", {"x": shape}, {"shape": np.array(other, np.int64)})

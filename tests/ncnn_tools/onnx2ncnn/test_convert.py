@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,13 @@ def test_every_operator_that_is_missing_is_named_at_once(make_model: Make) -> No
 def test_a_node_without_a_name_is_called_by_its_output(make_model: Make) -> None:
     with pytest.raises(UnsupportedOperatorError, match="node 'y'"):
         convert_onnx(make_model([node("Det", ["x"], ["y"])], {"x": (3, 3)}, ["y"]))
+
+
+def test_the_documentation_lists_every_operator_once() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
+    table = document.partition("| operators |")[2].partition("\n\n")[0]
+    listed = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split(" | ")[0])]
+    assert sorted(listed) == sorted(OPERATORS)
 
 
 def test_an_attribute_that_no_converter_looks_at_is_refused(check_refused: Check) -> None:

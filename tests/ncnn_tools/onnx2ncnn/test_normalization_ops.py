@@ -136,11 +136,28 @@ def test_lrn(check_operator: Check, shape: Shape, size: int, alpha: float, beta:
     check_operator("LRN", {"x": shape}, size=size, alpha=alpha, beta=beta, bias=bias)
 
 
+def test_batches(check_operator: Check) -> None:
+    constants = {"scale": normal(4), "bias": normal(4, seed=1)}
+    check_operator("InstanceNormalization", {"x": (3, 4, 5, 2)}, constants)
+    check_operator("GroupNormalization", {"x": (3, 4, 5, 2)}, constants, opset=21, num_groups=2)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_layer_normalization_with_its_mean_and_deviation(check_operator: Check, axis: int) -> None:
+    shape = (2, 3, 4)
+    constants = {"scale": normal(*shape[axis:]), "bias": normal(*shape[axis:], seed=1)}
+    check_operator("LayerNormalization", {"x": shape}, constants, axis=axis, outputs=["y", "mean", "inverse"])
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_values_that_are_all_zero_stay_zero(check_operator: Check, order: int) -> None:
+    values = normal(3, 4) * (np.arange(3) > 0)[:, None].astype(np.float32)
+    check_operator("LpNormalization", {"x": (3, 4)}, p=order, feeds={"x": values})
+
+
 def test_normalizations_that_ncnn_does_not_have_are_refused(check_refused: Check) -> None:
     shapes = {"x": (1, 4, 3, 3)}
     check_refused("LRN", shapes, attribute="size", size=4)
     check_refused("MeanVarianceNormalization", shapes, attribute="axes", axes=[3])
     check_refused("LayerNormalization", {**shapes, "scale": (3,)})
-    constants = {"scale": normal(3)}
-    check_refused("LayerNormalization", shapes, constants, outputs=["y", "mean"])
-    check_refused("InstanceNormalization", {"x": (2, 3, 4, 4)}, {"scale": normal(3), "bias": normal(3)})
+    check_refused("InstanceNormalization", {**shapes, "scale": (4,)}, {"bias": normal(4)})

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 Check = Callable[..., Any]
@@ -50,9 +50,38 @@ def test_gemm_of_several_rows(
     check_operator("Gemm", {"x": shape}, constants, transA=int(trans_a), transB=int(trans_b))
 
 
-def test_gemm_refusals(check_refused: Check) -> None:
-    check_refused("Gemm", {"x": (1, 1), "b": (1, 5)})
-    check_refused("Gemm", {"x": (1, 4), "c": (1, 5)}, {"b": normal(4, 5)}, order=["x", "b", "c"])
+@given(
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),
+    added=st.sampled_from([None, (), (1,), "columns", "rows", "values"]),
+    factors=st.sampled_from([(1.0, 1.0), (0.5, 1.0), (1.0, -2.0), (2.0, 0.5)]),
+    constants=st.sets(st.sampled_from("abc"), max_size=2),
+    turned=st.tuples(st.booleans(), st.booleans()),
+)
+def test_gemm_of_any_kind(
+    check_operator: Check,
+    sizes: tuple[int, int, int],
+    added: Any,
+    factors: tuple[float, float],
+    constants: set[str],
+    turned: tuple[bool, bool],
+) -> None:
+    rows, depth, columns = sizes
+    named = {"columns": (columns,), "rows": (rows, 1), "values": (rows, columns)}
+    shapes = {"a": (depth, rows) if turned[0] else (rows, depth)}
+    shapes["b"] = (columns, depth) if turned[1] else (depth, columns)
+    if added is not None:
+        shapes["c"] = named.get(added, added)
+    assume(constants < set(shapes))
+    check_operator(
+        "Gemm",
+        {name: shape for name, shape in shapes.items() if name not in constants},
+        {name: normal(*shape, seed=i) for i, (name, shape) in enumerate(shapes.items()) if name in constants},
+        order=list(shapes),
+        alpha=factors[0],
+        beta=factors[1],
+        transA=int(turned[0]),
+        transB=int(turned[1]),
+    )
 
 
 @given(rows=st.none() | st.integers(1, 9), depth=st.integers(1, 24), outputs=st.integers(1, 17))
@@ -97,8 +126,16 @@ def test_matmul_with_constants_of_other_ranks(check_operator: Check) -> None:
     check_operator("MatMul", {"x": (4,)}, {"w": normal(4)})
 
 
-def test_matmul_refusals(check_refused: Check) -> None:
-    check_refused("MatMul", {"l": (1, 2, 1, 3, 4), "r": (1, 1, 5, 4, 2)})
+@given(
+    batches=st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.booleans()), max_size=2),
+    sizes=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)),
+)
+def test_matmul_of_batches_that_both_broadcast(
+    check_operator: Check, batches: list[tuple[int, bool, bool]], sizes: tuple[int, int, int]
+) -> None:
+    left = (*(1 if whole else size for size, whole, _ in batches), sizes[0], sizes[1])
+    right = (*(1 if whole else size for size, _, whole in batches), sizes[1], sizes[2])
+    check_operator("MatMul", {"l": left, "r": right})
 
 
 LETTERS = "bnhqkd"

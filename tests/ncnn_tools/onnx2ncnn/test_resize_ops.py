@@ -219,12 +219,10 @@ def test_scales_of_the_spatial_axes_only(check_operator: Check) -> None:
     check_operator("Resize", {"x": (1, 3, 4, 5)}, scales, order=BY_SCALES, mode="linear", axes=[2, 3])
 
 
-@pytest.mark.parametrize("axes", [[3], [3, 2]])
-def test_scales_of_other_axes_are_refused(check_refused: Check, axes: list[int]) -> None:
+@pytest.mark.parametrize("axes", [[3], [3, 2], [-2]])
+def test_scales_of_some_axes(check_operator: Check, axes: list[int]) -> None:
     scales = {"scales": np.array([2, 3], np.float32)[: len(axes)]}
-    check_refused(
-        "Resize", {"x": (1, 3, 4, 5)}, scales, order=BY_SCALES, attribute="axes", mode="linear", axes=axes
-    )
+    check_operator("Resize", {"x": (1, 3, 4, 5)}, scales, order=BY_SCALES, mode="linear", axes=axes)
 
 
 REFUSED = [
@@ -259,9 +257,36 @@ def test_other_axes_are_refused(check_refused: Check) -> None:
     check_refused("Resize", {"x": (1, 3, 4, 4)}, sizes, order=BY_SIZES, attribute="axes")
 
 
-def test_scales_that_do_not_give_whole_sizes_are_refused(check_refused: Check) -> None:
+@given(
+    size=LARGER_SIZES,
+    scales=st.tuples(*[st.sampled_from([0.6, 0.75, 1.0, 1.3, 2.0, 2.6])] * 2),
+    mode=st.sampled_from(["nearest", "linear", "cubic"]),
+    coordinates=st.sampled_from(["half_pixel", "asymmetric"]),
+)
+def test_scales_that_do_not_give_whole_sizes(
+    refusal: Check, size: Size, scales: tuple[float, float], mode: str, coordinates: str
+) -> None:
+    error = refusal(
+        "Resize",
+        {"x": (1, 3, *size)},
+        {"scales": np.array([1, 1, *scales], np.float32)},
+        order=BY_SCALES,
+        mode=mode,
+        coordinate_transformation_mode=coordinates,
+        nearest_mode="floor",
+        cubic_coeff_a=-0.75,
+    )
+    if error is not None and error.attribute == "scales":
+        # 5 · 2.6 is 13 or 12, as it is rounded to float32 or not
+        assert "another size" in error.reason or "leaves an axis" in error.reason
+    else:
+        assert error is None or (mode, coordinates) not in (("linear", "half_pixel"), ("cubic", "half_pixel"))
+
+
+def test_corners_of_a_size_that_is_not_whole_are_refused(check_refused: Check) -> None:
     scales = {"scales": np.array([1, 1, 1.3, 1.3], np.float32)}
-    check_refused("Resize", {"x": (1, 3, 4, 4)}, scales, order=BY_SCALES, attribute="scales", mode="linear")
+    options = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    check_refused("Resize", {"x": (1, 3, 4, 4)}, scales, order=BY_SCALES, attribute="scales", **options)
 
 
 def test_smooth_downsampling_of_opset_10_is_refused(check_refused: Check) -> None:
