@@ -11,6 +11,7 @@ from ncnn_tools.onnx2ncnn import activation_ops as activation
 from ncnn_tools.onnx2ncnn import arithmetic_ops as arithmetic
 from ncnn_tools.onnx2ncnn import convolution_ops as convolution
 from ncnn_tools.onnx2ncnn import normalization_ops as normalization
+from ncnn_tools.onnx2ncnn import padding_ops as padding
 from ncnn_tools.onnx2ncnn import pooling_ops as pooling
 from ncnn_tools.onnx2ncnn import product_ops as product
 from ncnn_tools.onnx2ncnn import recurrent_ops as recurrent
@@ -67,7 +68,7 @@ OPERATORS: Mapping[str, Converter] = {
     "MaxPool": pooling.convert_pooling,
     "MeanVarianceNormalization": normalization.convert_mean_variance_normalization,
     "PRelu": activation.convert_prelu,
-    "Pad": shape.convert_pad,
+    "Pad": padding.convert_pad,
     "Pow": arithmetic.convert_pow,
     "RMSNormalization": normalization.convert_rms_normalization,
     "Relu": activation.convert_relu,

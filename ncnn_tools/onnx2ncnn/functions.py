@@ -6,7 +6,7 @@ converter reads that body instead. Its tensors and nodes are named after the nod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -22,7 +22,7 @@ def expand(proto: onnx.NodeProto, opset: int, types: Mapping[str, onnx.TypeProto
         function = _function(schema, proto, opset, types)
     except (onnx.defs.SchemaError, RuntimeError, KeyError):
         return []
-    if function is None or any(a.HasField("g") for inner in function.node for a in inner.attribute):
+    if function is None or _has_subgraphs(function.node):
         return []
     return _instantiate(function, proto, _attributes(schema, proto))
 
@@ -64,22 +64,52 @@ def _attributes(schema: onnx.defs.OpSchema, proto: onnx.NodeProto) -> dict[str, 
     return {**known, **{attribute.name: attribute for attribute in proto.attribute}}
 
 
+def branch(proto: onnx.NodeProto, condition: bool) -> list[onnx.NodeProto]:
+    """Return the nodes of the branch that an If takes; none where it has subgraphs, or gives what it did not make."""
+    name = "then_branch" if condition else "else_branch"
+    graph = next(attribute.g for attribute in proto.attribute if attribute.name == name)
+    results = [value.name for value in graph.output]
+    made = {output for inner in graph.node for output in inner.output}
+    if graph.initializer or not made.issuperset(results) or _has_subgraphs(graph.node):
+        return []
+    names = {output: f"{_prefix(proto)}/{output}" for output in made if output}
+    return _renamed(graph.node, _prefix(proto), {**names, **_bound(results, proto.output)}, {})
+
+
 def _instantiate(
     function: onnx.FunctionProto, proto: onnx.NodeProto, attributes: Mapping[str, onnx.AttributeProto]
 ) -> list[onnx.NodeProto]:
-    prefix = proto.name or proto.output[0]
-    names = {"": "", **_bound(function.input, proto.input), **_bound(function.output, proto.output)}
-    # An output that the node does not ask for is a tensor like any other of the body.
-    names = {formal: actual for formal, actual in names.items() if actual or formal not in function.output}
+    made = [output for inner in function.node for output in inner.output if output]
+    names = {output: f"{_prefix(proto)}/{output}" for output in made}
+    results = {formal: actual for formal, actual in _bound(function.output, proto.output).items() if actual}
+    inputs = _bound(function.input, proto.input)
+    return _renamed(function.node, _prefix(proto), {**names, **inputs, **results}, attributes)
+
+
+def _prefix(proto: onnx.NodeProto) -> str:
+    return proto.name or proto.output[0]
+
+
+def _renamed(
+    body: Sequence[onnx.NodeProto],
+    prefix: str,
+    names: Mapping[str, str],
+    attributes: Mapping[str, onnx.AttributeProto],
+) -> list[onnx.NodeProto]:
+    """Copy nodes with other names for some tensors, and with the attributes that theirs refer to."""
     nodes = []
-    for index, inner in enumerate(function.node):
+    for index, inner in enumerate(body):
         node = onnx.NodeProto(op_type=inner.op_type, domain=inner.domain)
         node.name = f"{prefix}/{inner.op_type}_{index}"
-        node.input.extend(names.get(name, f"{prefix}/{name}") for name in inner.input)
-        node.output.extend(names.get(name, f"{prefix}/{name}") for name in inner.output)
+        node.input.extend(names.get(name, name) for name in inner.input)
+        node.output.extend(names.get(name, name) for name in inner.output)
         node.attribute.extend(_resolved(inner.attribute, attributes))
         nodes.append(node)
     return nodes
+
+
+def _has_subgraphs(nodes: Iterable[onnx.NodeProto]) -> bool:
+    return any(attribute.HasField("g") for node in nodes for attribute in node.attribute)
 
 
 def _bound(formal: Sequence[str], actual: Sequence[str]) -> dict[str, str]:

@@ -165,7 +165,10 @@ def _points(node: Node, coordinates: str, size: int, places: list[Any], scale: A
         return [place / scale for place in places]
     if coordinates == "align_corners":
         return [place * (size - 1) / last for place in places]
-    raise node.unsupported(f"ncnn does not sample at {coordinates!r}", "coordinate_transformation_mode")
+    raise node.unsupported(
+        f"ncnn does not sample at {coordinates!r}: export with half_pixel or align_corners",
+        "coordinate_transformation_mode",
+    )
 
 
 def _asymmetric(node: Node, build: Builder, blob: str, shape: Shape, wanted: Shape) -> None:
@@ -195,7 +198,10 @@ def _smooth(node: Node, mode: str, coordinates: str, wanted: tuple[int, ...]) ->
     # pytorch_half_pixel differs from half_pixel only where the result has one row or column.
     if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and min(wanted) > 1):
         return kind, 0
-    raise node.unsupported(f"ncnn does not sample at {coordinates!r}", "coordinate_transformation_mode")
+    raise node.unsupported(
+        f"ncnn does not sample at {coordinates!r}: export with half_pixel or align_corners",
+        "coordinate_transformation_mode",
+    )
 
 
 def convert_grid_sample(node: Node, build: Builder) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, inliner, numpy_helper, shape_inference
+from onnx import helper, inliner, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from ncnn_tools.errors import InvalidModelError, UnsupportedOperatorError
-from ncnn_tools.onnx2ncnn.functions import expand
+from ncnn_tools.onnx2ncnn.functions import branch, expand
+from ncnn_tools.onnx2ncnn.inference import infer_model, infer_node, is_static
 
 Array = npt.NDArray[Any]
 
@@ -22,7 +23,6 @@ Array = npt.NDArray[Any]
 _RANDOM = {
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 }
-_LARGEST_SHAPE_VALUE = 1024  # values: what may say a shape (Reshape's, a Slice's bounds) has fewer
 _LARGEST_CONSTANT = 2**28  # values: a gigabyte of float32, more than any phone could load
 
 
@@ -85,17 +85,13 @@ class Source:
 
         Nodes that are not `known` are replaced by ONNX's definition of their operator, where it gives one.
         """
-        inferred = _checked_with_shapes(_without_weights(model))
+        self._types = infer_model(model)
         if model.functions:
             model = inliner.inline_local_functions(model)
-            inferred = _checked_with_shapes(_without_weights(model))
+            self._types = infer_model(model)
         opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
         self.opset = opsets[0] if opsets else 1
         self.constants: dict[str, Array] = {tensor.name: _value(tensor) for tensor in model.graph.initializer}
-        self._types = {
-            info.name: info.type
-            for info in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
-        }
         self._known = known
         self.inputs = [value.name for value in model.graph.input if value.name not in self.constants]
         self.outputs = [value.name for value in model.graph.output]
@@ -149,10 +145,20 @@ class Source:
             if values is not None:
                 self.constants.update(zip(proto.output, values, strict=True))
                 continue
-            self._infer_shapes(proto)
-            body = [] if self._known(proto) else expand(proto, self.opset, self._input_types(proto))
+            types = self._input_types(proto)
+            if not all(is_static(self._types.get(name)) for name in proto.output if name):
+                self._types.update(infer_node(proto, self.opset, types, self.constants))
+            body = self._chosen_branch(proto)
+            if not body and not self._known(proto):
+                body = expand(proto, self.opset, types)
             nodes += self._read_nodes(body, whole or node) if body else [node]
         return nodes
+
+    def _chosen_branch(self, proto: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes of the branch that an If with a constant condition takes; none for any other node."""
+        if proto.op_type != "If" or proto.input[0] not in self.constants:
+            return []
+        return branch(proto, bool(self.constants[proto.input[0]].all()))
 
     def _input_types(self, proto: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
         """Return the types of a node's inputs, as far as they are known."""
@@ -164,34 +170,6 @@ class Source:
                 types[name] = helper.make_tensor_type_proto(kind, value.shape)
         return types
 
-    def _infer_shapes(self, proto: onnx.NodeProto) -> None:
-        """Infer the shapes of a node's outputs from its inputs where the whole model's inference found none.
-
-        It knows more constants than that one, and reads the bodies of functions too.
-        """
-        if all(_is_static(self._types.get(name)) for name in proto.output if name):
-            return
-        data = {
-            name: numpy_helper.from_array(self.constants[name], name)
-            for name in proto.input
-            if name in self.constants and self.constants[name].size <= _LARGEST_SHAPE_VALUE
-        }
-        try:
-            schema = onnx.defs.get_schema(proto.op_type, self.opset, "")
-            imports = [helper.make_opsetid("", self.opset)]
-            types = shape_inference.infer_node_outputs(
-                schema, proto, self._input_types(proto), data, opset_imports=imports
-            )
-        except (
-            onnx.defs.SchemaError,
-            onnx.checker.ValidationError,
-            shape_inference.InferenceError,
-            RuntimeError,
-            KeyError,
-        ):
-            return  # who asks for a shape that is missing is told so
-        self._types.update(types)
-
     def _constant_outputs(self, node: Node) -> Sequence[Array] | None:
         """Evaluate a node whose result does not depend on the model's inputs; None for any other node."""
         proto = node.proto
@@ -199,10 +177,8 @@ class Source:
             shape = self.shape(proto.input[0])
             part = slice(*(node.attribute(name) for name in ("start", "end")))
             return [np.array(shape[part] if proto.op_type == "Shape" else math.prod(shape), np.int64)]
-        if (
-            proto.op_type == "CastLike" and proto.input[0] in self.constants
-        ):  # of what it is like, only the type
-            kind = self.element_type(proto.input[1])
+        if proto.op_type == "CastLike" and proto.input[0] in self.constants:
+            kind = self.element_type(proto.input[1])  # all that matters of what it is like
             if kind != onnx.TensorProto.UNDEFINED:
                 return [self.constants[proto.input[0]].astype(helper.tensor_dtype_to_np_dtype(kind))]
         given = [name for name in proto.input if name]
@@ -229,40 +205,3 @@ def _value(tensor: onnx.TensorProto) -> Array:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError) as error:
         raise InvalidModelError(f"this is not a valid ONNX model: tensor {tensor.name!r}: {error}") from None
-
-
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model whose large weights are inputs instead: checking and inference copy a model several times."""
-    graph = model.graph
-    given = {value.name for value in graph.input}
-    small = [tensor for tensor in graph.initializer if math.prod(tensor.dims) <= _LARGEST_SHAPE_VALUE]
-    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    light.functions.extend(model.functions)
-    light.graph.name = graph.name
-    light.graph.node.extend(graph.node)
-    light.graph.output.extend(graph.output)
-    light.graph.value_info.extend(graph.value_info)
-    light.graph.sparse_initializer.extend(graph.sparse_initializer)
-    light.graph.initializer.extend(small)
-    light.graph.input.extend(graph.input)
-    kept = {tensor.name for tensor in small}
-    light.graph.input.extend(
-        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-        for tensor in graph.initializer
-        if tensor.name not in kept | given
-    )
-    return light
-
-
-def _is_static(kind: onnx.TypeProto | None) -> bool:
-    if kind is None or not kind.tensor_type.HasField("shape"):
-        return False
-    return all(axis.HasField("dim_value") for axis in kind.tensor_type.shape.dim)
-
-
-def _checked_with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        onnx.checker.check_model(model)
-        return shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
-        raise InvalidModelError(f"this is not a valid ONNX model: {error}") from None

@@ -25,7 +25,9 @@ def map_shape(node: Node, build: Builder, tensor: str, *, batch: bool = False) -
             f"tensor {tensor!r} has {len(shape) - 2} spatial axes; only one or two can be converted"
         )
     if shape[0] != 1 and not batch:
-        raise node.unsupported(f"tensor {tensor!r} has shape {shape}; its first axis should be a batch of 1")
+        raise node.unsupported(
+            f"tensor {tensor!r} has shape {shape}; its first axis should be a batch of 1: export with one"
+        )
     if 0 in shape:
         raise node.unsupported(f"tensor {tensor!r} of shape {shape} holds no values")
     maps = shape[0] * shape[1]

@@ -60,15 +60,51 @@ def test_random_values_are_no_constants(make_model: Make, operator: str) -> None
         convert_onnx(make_model(nodes, {"x": (1, 3)}, ["y"]))
 
 
-def test_a_branch_that_reads_the_graph_is_not_folded(make_model: Make) -> None:
-    def branch(operator: str) -> onnx.GraphProto:
-        result = helper.make_tensor_value_info("r", onnx.TensorProto.FLOAT, [1, 3])
-        return helper.make_graph([node(operator, ["x"], ["r"])], operator, [], [result])
+def branch(operator: str) -> onnx.GraphProto:
+    result = helper.make_tensor_value_info("r", onnx.TensorProto.FLOAT, [1, 3])
+    nodes = [node(operator, ["x"], ["inner"]), node("Neg", ["inner"], ["r"])]
+    return helper.make_graph(nodes, operator, [], [result])
 
-    choice = node("If", ["c"], ["z"], then_branch=branch("Relu"), else_branch=branch("Neg"))
-    model = make_model([choice, node("Abs", ["z"], ["y"])], {"x": (1, 3)}, ["y"], {"c": np.array(True)})
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_a_constant_condition_chooses_its_branch(
+    make_model: Make, check_model: Callable[..., Any], condition: bool
+) -> None:
+    # Both have tensors of the same names.
+    first = node("If", ["c"], ["z"], then_branch=branch("Relu"), else_branch=branch("Abs"))
+    second = node("If", ["d"], ["w"], then_branch=branch("Abs"), else_branch=branch("Relu"))
+    constants = {"c": np.array(condition), "d": np.array(condition)}
+    nodes = [first, second, node("Sub", ["z", "w"], ["y"])]
+    check_model(make_model(nodes, {"x": (1, 3)}, ["y"], constants))
+
+
+def test_a_computed_condition_is_refused(make_model: Make) -> None:
+    nodes = [
+        node("ReduceMax", ["x"], ["m"], keepdims=0),
+        node("Cast", ["m"], ["c"], to=onnx.TensorProto.BOOL),
+        node("If", ["c"], ["z"], then_branch=branch("Relu"), else_branch=branch("Neg")),
+        node("Abs", ["z"], ["y"]),
+    ]
     with pytest.raises(UnsupportedOperatorError, match="If"):
-        convert_onnx(model)
+        convert_onnx(make_model(nodes, {"x": (1, 3)}, ["y"]))
+
+
+def test_shapes_are_inferred_with_all_constants_known(
+    make_model: Make, check_model: Callable[..., Any]
+) -> None:
+    # The inference over the whole model does not follow a shape through Where.
+    nodes = [
+        node("Where", ["c", "shape", "other"], ["wanted"]),
+        node("Reshape", ["x", "wanted"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("Flatten", ["b"], ["y"]),
+    ]
+    constants = {
+        "c": np.array([True, False, True]),
+        "shape": np.array([2, 9, 4]),
+        "other": np.array([9, 3, 9]),
+    }
+    check_model(make_model(nodes, {"x": (1, 24)}, ["y"], constants))
 
 
 def test_a_constant_that_would_fill_the_memory_is_refused(make_model: Make) -> None:
