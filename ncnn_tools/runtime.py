@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,19 +85,28 @@ class Runtime:
         Raises RuntimeFailedError for an unknown blob name, an input of another shape than the model's, and where
         a layer fails.
         """
+        names = self.outputs if outputs is None else outputs
+        return {name: np.array(values) for name, values in self.visit(inputs, names)}
+
+    def visit(self, inputs: Mapping[str, Array], outputs: Iterable[str]) -> Iterator[tuple[str, Array]]:
+        """Run once and yield each named blob with its values, which are to be left alone and gone with the next one.
+
+        Any number of threads may do this at the same time. Errors as in `run`.
+        """
         extractor = self._net.create_extractor()
         for name, array in inputs.items():
             self._check_blob(name)
             self._check_shape(name, array.shape)
             extractor.input(name, _to_mat(array))
-        results = {}
-        for name in self.outputs if outputs is None else outputs:
+        for name in outputs:
             self._check_blob(name)
             code, mat = extractor.extract(name)
             if code != 0 or mat.empty():
                 raise RuntimeFailedError(f"ncnn could not compute blob {name!r} (code {code})")
-            results[name] = np.array(mat, dtype=np.float32)
-        return results
+            yield (
+                name,
+                np.asarray(mat, dtype=np.float32),
+            )  # shares the Mat's memory, which lives until the next step
 
     def _check_blob(self, name: str) -> None:
         if name not in self._blobs:

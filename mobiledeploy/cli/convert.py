@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mobiledeploy.cli.options import format_option, precision_option
+from mobiledeploy.cli.output import print_table
 from mobiledeploy.cli.progress import step_progress
 from mobiledeploy.errors import UsageError
 
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--calibration-method",
+    "--method",
     "method",
-    type=click.Choice(["absmax", "kl"]),
+    metavar="NAME",
     default="absmax",
     show_default=True,
-    help="Where int8 clips activations.",
+    help="Where int8 clips activations: absmax, percentile[:99.99], kl, mse or cosine.",
 )
 @click.option(
     "--converter",
@@ -100,8 +102,7 @@ def command(
     """
     from mobiledeploy.convert import ConvertRequest, convert
     from mobiledeploy.convert.request import describing_file, parse_shape
-    from mobiledeploy.report.bundle_table import bundle_table
-    from mobiledeploy.report.formats import render
+    from mobiledeploy.report.bundle_table import bundle_table, footnotes
 
     if toml is not None and not toml.is_file():
         raise UsageError(f"{toml}: no such file")
@@ -128,8 +129,7 @@ def command(
     with step_progress() as progress:
         bundle, made = convert(request, progress)
     click.echo(f"{'wrote' if made else 'unchanged:'} {bundle.path}", err=True)
-    columns, rows = bundle_table(bundle)
-    click.echo(render(columns, rows, form, document=bundle.manifest))
+    print_table(bundle_table(bundle), form, document=bundle.manifest, notes=footnotes(bundle))
 
 
 def _default_name(source: Path, model: str | None) -> str:

@@ -25,7 +25,10 @@ class Plan:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """A key for the ONNX reference, the samples, each precision, and what the manifest says of all of them."""
+        """A key for the ONNX reference, the samples, each precision, and what the manifest says of all of them.
+
+        With int8 there is one for the calibration statistics, which no method changes.
+        """
         request = self.request
         onnx = _digest(
             file_hash(request.source),
@@ -44,6 +47,8 @@ class Plan:
             "description": _digest(request.name, mask, request.untrained, _code_digest()),
         }
         keys["free_sizes"] = _digest(samples, self.converter, _code_digest())
+        if "int8" in request.precisions:
+            keys["calibration"] = _digest(samples, self.converter, _code_digest())
         for precision in request.precisions:
             calibrated = request.method if precision == "int8" else None
             keys[precision] = _digest(samples, precision, calibrated, mask, self.converter, _code_digest())

@@ -25,6 +25,13 @@ from mobiledeploy.bundle import (
     open_bundle,
     sample_file,
 )
+from mobiledeploy.convert.calibration import (
+    CALIBRATION_FILE,
+    Calibrated,
+    calibrate,
+    calibration_facts,
+    thresholds,
+)
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
 from mobiledeploy.convert.converters import TRY_OURS
 from mobiledeploy.convert.free_sizes import find_free_sizes
@@ -34,7 +41,6 @@ from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
 from mobiledeploy.convert.samples import input_data
 from mobiledeploy.convert.variants import (
     build_graph,
-    calibrate,
     make_variant,
     reference_outputs,
     write_variant,
@@ -42,6 +48,7 @@ from mobiledeploy.convert.variants import (
 from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import load_onnx
+from ncnn_tools.calibration import read_calibration, write_calibration
 from ncnn_tools.files import write_atomically
 from ncnn_tools.graph import Graph
 from ncnn_tools.isolated import IsolatedRuntime
@@ -163,8 +170,27 @@ class _Builder:
         )
 
     @cached_property
-    def _thresholds(self) -> dict[str, float]:
-        return calibrate(self.graph, self.data, self.request.method, self.progress)
+    def _calibrated(self) -> Calibrated:
+        """The statistics of the calibration files, by a pass over them or from the previous bundle."""
+        file = self.folder / CALIBRATION_FILE
+        file.parent.mkdir()
+        if previous := self._same("calibration"):
+            shutil.copyfile(previous.path / CALIBRATION_FILE, file)
+            doubts = previous.manifest["calibration"]["doubts"]
+            return Calibrated(read_calibration(file), tuple(doubts))
+        if "fp32" not in self.request.precisions:
+            self._check_fp32()
+        calibrated = calibrate(self.graph, self.data, self.progress)
+        write_calibration(calibrated.statistics, file)
+        return calibrated
+
+    def _calibration_facts(self) -> dict[str, Any] | None:
+        if "int8" not in self.request.precisions:
+            return None
+        if previous := self._same("int8"):
+            _ = self._calibrated  # takes the file over
+            return dict(previous.manifest["calibration"])
+        return calibration_facts(self._calibrated, self.request.method)
 
     def _variant(self, precision: str) -> dict[str, Any]:
         if previous := self._same(precision):
@@ -175,8 +201,8 @@ class _Builder:
         if "fp32" not in self.request.precisions:
             self._check_fp32()
         self.progress(f"writing {precision}", 0, 0)
-        thresholds = self._thresholds if precision == "int8" else {}
-        facts = write_variant(make_variant(self.graph, precision, thresholds), self.folder, precision)
+        clipped = thresholds(self._calibrated.statistics, self.request.method) if precision == "int8" else {}
+        facts = write_variant(make_variant(self.graph, precision, clipped), self.folder, precision)
         self.progress(f"comparing {precision} with onnxruntime", 0, 0)
         return {**facts, "parity": self.check.files(self.folder, precision)}
 
@@ -221,9 +247,7 @@ class _Builder:
             "preprocessing": request.preprocessing.to_json() if request.preprocessing else None,
             "onnx": reference.facts,
             "samples": self.data.facts(),
-            "calibration": {"images": len(self.data.files), "method": request.method}
-            if self.data.files
-            else None,
+            "calibration": self._calibration_facts(),
             "variants": variants,
             "blobs": dict(self.graph.origins),
             "files": describe_files(self.folder),

@@ -13,9 +13,9 @@ from mobiledeploy.errors import UsageError
 from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing, list_images
 from mobiledeploy.toml_file import read_toml
+from ncnn_tools.calibration import Method
 
 PRECISIONS = ("fp32", "fp16", "int8")
-CALIBRATION_METHODS = ("absmax", "kl")
 
 Shape = tuple[int, ...]
 
@@ -75,7 +75,8 @@ class ConvertRequest:
 
     `source` is a checkpoint (then `model` names its network, FILE.py:NAME or package.module:NAME) or an .onnx
     file. `converter` is one of `converters.CONVERTERS`. `calibration` is a folder of pictures or .npy arrays; int8
-    needs it. `untrained` says that the weights are random, so that no table shows how good its masks are.
+    needs it, and `method` (read by `ncnn_tools.calibration.Method.parse`) says where it clips activations.
+    `untrained` says that the weights are random, so that no table shows how good its masks are.
     """
 
     source: Path
@@ -161,6 +162,10 @@ class ConvertRequest:
                 "int8 needs pictures to calibrate on",
                 hint="Add --calibration DIR, or leave int8 out of --precision.",
             )
+        try:
+            Method.parse(self.method)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         if self.calibration is not None:
             list_images(self.calibration)
 

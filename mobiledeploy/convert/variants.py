@@ -11,21 +11,18 @@ import numpy as np
 import onnx
 
 from mobiledeploy.arrays import FloatArray
-from mobiledeploy.convert.samples import InputData
 from mobiledeploy.errors import ConversionError
 from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
-from mobiledeploy.progress import Progress
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
-from ncnn_tools.calibration import collect_histograms, threshold
 from ncnn_tools.errors import NcnnToolsError
 from ncnn_tools.files import save
 from ncnn_tools.graph import Graph
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.onnx2ncnn import convert_onnx
 from ncnn_tools.passes import optimize
-from ncnn_tools.quantize import quantizable_layers, quantize
+from ncnn_tools.quantize import quantize
 
 Thresholds = Mapping[str, float]
 
@@ -47,23 +44,6 @@ def build_graph(model: onnx.ModelProto) -> Graph:
             f"can't be converted to ncnn: {error}",
             hint="Replace the operator in the network, or export it so that it does not arise.",
         ) from error
-
-
-def calibrate(graph: Graph, data: InputData, method: str, progress: Progress) -> dict[str, float]:
-    """Run the calibration files through the fp32 graph; returns a threshold for each blob to be quantized."""
-    blobs = sorted({layer.inputs[0] for layer in quantizable_layers(graph)})
-    total = len(data.files)
-    blob_of = dict(zip((spec.name for spec in data.inputs), graph.inputs, strict=True))
-    samples = ({blob_of[name]: array[0] for name, array in sample.items()} for sample in data.load())
-    try:
-        histograms = collect_histograms(
-            graph, samples, blobs, threads=2, progress=lambda done: progress("calibrating", done, total)
-        )
-    except ValueError as error:
-        raise ConversionError(
-            f"calibration failed: {error}", hint="Check the weights and the preprocessing."
-        ) from error
-    return {blob: threshold(histogram, method) for blob, histogram in histograms.items()}
 
 
 def make_variant(graph: Graph, precision: str, thresholds: Thresholds) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mobiledeploy.bundle import Bundle
+from mobiledeploy.convert.calibration import calibration_notes
 from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import megabytes
 
@@ -30,3 +31,9 @@ def bundle_table(bundle: Bundle) -> Table:
             row["mask IoU"] = f"{variant.parity['mask_iou']:.4f}"
         rows.append(row)
     return columns, rows
+
+
+def footnotes(bundle: Bundle) -> list[str]:
+    """Return what a reader must know beside the table: what int8 was calibrated on, and warnings about that."""
+    calibration = bundle.manifest["calibration"]
+    return calibration_notes(calibration) if calibration and "file" in calibration else []

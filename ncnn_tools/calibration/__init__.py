@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from ncnn_tools.calibration.collect import Progress, collect_histograms
+from ncnn_tools.calibration.agreement import half_differences
+from ncnn_tools.calibration.collect import Progress, collect_statistics
+from ncnn_tools.calibration.files import read_calibration, write_calibration
 from ncnn_tools.calibration.histogram import Histogram
-from ncnn_tools.calibration.threshold import METHODS, threshold
+from ncnn_tools.calibration.statistics import BlobStatistics, Calibration
+from ncnn_tools.calibration.threshold import METHODS, Method, threshold
 
-__all__ = ["METHODS", "Histogram", "Progress", "collect_histograms", "threshold"]
+__all__ = [
+    "METHODS",
+    "BlobStatistics",
+    "Calibration",
+    "Histogram",
+    "Method",
+    "Progress",
+    "collect_statistics",
+    "half_differences",
+    "read_calibration",
+    "threshold",
+    "write_calibration",
+]

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ncnn_tools.calibration import collect_histograms, threshold
+from ncnn_tools.calibration import collect_statistics, threshold
 from ncnn_tools.cost import CONVOLUTIONS, BlobSize, layer_cost
 from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph
@@ -115,10 +115,8 @@ def int8(converted: Callable[[str], Converted]) -> Callable[[str], Graph]:
     def make(name: str) -> Graph:
         _, graph, feeds, _ = converted(name)
         blobs = [layer.inputs[0] for layer in quantizable_layers(graph)]
-        histograms = collect_histograms(graph, [{"image": feeds["image"][0]}], blobs)
-        return quantize(
-            graph, {blob: threshold(histogram, "absmax") for blob, histogram in histograms.items()}
-        )
+        calibration = collect_statistics(graph, [{"image": feeds["image"][0]}], blobs)
+        return quantize(graph, {blob: threshold(calibration[blob], "absmax") for blob in blobs})
 
     return make
 

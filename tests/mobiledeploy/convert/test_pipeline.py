@@ -13,9 +13,10 @@ from onnx import TensorProto, helper
 from mobiledeploy.convert import convert
 from mobiledeploy.convert.check import FP32_TOLERANCE
 from mobiledeploy.errors import ConversionError, UsageError
-from mobiledeploy.report.bundle_table import bundle_table
+from mobiledeploy.report.bundle_table import bundle_table, footnotes
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
+from ncnn_tools.calibration import read_calibration, threshold
 from ncnn_tools.files import load
 from ncnn_tools.runtime import Runtime
 
@@ -86,8 +87,39 @@ def test_another_calibration_method_redoes_int8_alone(request_for, tiny_bundle, 
     bundle, made = convert(request_for(tmp_path / "b", method="kl"), steps)
     assert made
     assert "writing int8" in steps.seen
-    assert not {"exporting to ONNX", "writing fp32", "writing fp16"} & set(steps.seen)
+    assert not {"exporting to ONNX", "writing fp32", "writing fp16", "calibrating"} & set(steps.seen)
+    assert bundle.manifest["calibration"]["method"] == "kl"
     assert bundle.manifest["variants"]["fp32"] == tiny_bundle.manifest["variants"]["fp32"]
+
+
+def test_calibration_statistics_travel_in_the_bundle(request_for, tiny_bundle, tmp_path: Path) -> None:
+    facts = tiny_bundle.manifest["calibration"]
+    assert facts["file"] in tiny_bundle.manifest["files"]
+    statistics = read_calibration(tiny_bundle.path / facts["file"])
+    graph = load(tiny_bundle.variant("int8").param, tiny_bundle.variant("int8").bin)
+    scales = {
+        layer.inputs[0]: layer.weights["input_scale"].values()[0]
+        for layer in graph.layers
+        if "input_scale" in layer.weights
+    }
+    assert set(scales) == set(statistics.blobs)
+    for blob, scale in scales.items():
+        assert scale == pytest.approx(127 / threshold(statistics[blob], facts["method"]), rel=1e-6)
+    other, _ = convert(request_for(tmp_path / "b", precisions=("fp16", "int8")))
+    assert other.manifest["calibration"] == facts
+
+
+def test_statistics_of_other_pictures_are_taken_anew(
+    request_for, workshop: Path, tiny_bundle, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "b")
+    shutil.copytree(workshop / "pictures", tmp_path / "pictures")
+    shutil.copy(tmp_path / "pictures" / "picture0.png", tmp_path / "pictures" / "twin.png")
+    steps = Steps()
+    bundle, _ = convert(request_for(tmp_path / "b", calibration=tmp_path / "pictures"), steps)
+    assert "calibrating" in steps.seen
+    assert bundle.manifest["calibration"]["images"] == tiny_bundle.manifest["calibration"]["images"] + 1
+    assert any("twin.png" in note for note in footnotes(bundle))
 
 
 def test_untrained_weights_are_said_to_be_and_nothing_is_redone(
@@ -126,7 +158,7 @@ def test_an_interrupt_leaves_nothing(request_for, tmp_path: Path, step: str) -> 
 def test_an_interrupt_leaves_the_older_bundle(request_for, tiny_bundle, tmp_path: Path) -> None:
     shutil.copytree(tiny_bundle.path, tmp_path / "b")
     with pytest.raises(KeyboardInterrupt):
-        convert(request_for(tmp_path / "b", method="kl"), Steps(stop_at="calibrating"))
+        convert(request_for(tmp_path / "b", method="kl"), Steps(stop_at="writing int8"))
     assert json.loads((tmp_path / "b" / "manifest.json").read_text()) == tiny_bundle.manifest
     assert names_in(tmp_path) == ["b"]
 
@@ -215,6 +247,7 @@ def test_weights_that_are_not_finite_are_refused(request_for, workshop: Path, tm
         ({"input_shapes": None}, "input shape"),
         ({"calibration": None}, "calibrate"),
         ({"calibration": Path("nowhere")}, "no such folder"),
+        ({"method": "eq"}, "absmax, percentile, kl, mse, cosine"),
         ({"mask": "beta"}, "no output 'beta'"),
         ({"mask": "seg"}, "output 'seg' has shape 1x2x32x32"),
         ({"mask_activation": "relu"}, "none, sigmoid, softmax"),

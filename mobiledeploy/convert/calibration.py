@@ -1,0 +1,123 @@
+"""From calibration files to statistics in the bundle, thresholds, and what there is to say about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mobiledeploy.arrays import FloatArray
+from mobiledeploy.convert.doubts import InputFacts, doubts_of, input_facts
+from mobiledeploy.convert.samples import InputData
+from mobiledeploy.errors import ConversionError
+from mobiledeploy.progress import Progress
+from ncnn_tools.calibration import Calibration, collect_statistics, half_differences, threshold
+from ncnn_tools.graph import Graph
+from ncnn_tools.quantize import quantizable_layers
+
+CALIBRATION_FILE = "calibration/statistics.npz"  # in the bundle
+
+# From 8 files on their two halves are worth comparing. The limit on the difference: docs/quantization.md shows what
+# differences of this size come with.
+_FEW_FILES = 8
+_LARGE_DIFFERENCE = 0.2
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A pass over the calibration files: statistics, and doubts about the files themselves."""
+
+    statistics: Calibration
+    doubts: tuple[str, ...]
+
+
+@dataclass
+class _Samples(Sequence[Mapping[str, FloatArray]]):
+    """The calibration files as samples, each loaded when it is asked for, with what was seen in it."""
+
+    data: InputData
+    blob: str
+    facts: dict[int, InputFacts] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.data.files)
+
+    def __getitem__(self, place: Any) -> Any:
+        file = self.data.files[place]
+        (sample,) = self.data.load([file])
+        (values,) = sample.values()
+        self.facts[place] = input_facts(file.name, values[0])
+        return {self.blob: values[0]}
+
+
+def calibrate(graph: Graph, data: InputData, progress: Progress) -> Calibrated:
+    """Run the calibration files through the fp32 graph; takes statistics of each blob that could be quantized.
+
+    Raises ConversionError where a value is not finite, UsageError for a file that can't be read.
+    """
+    blobs = sorted({layer.inputs[0] for layer in quantizable_layers(graph)})
+    samples = _Samples(data, graph.inputs[0])
+    progress("calibrating", 0, len(samples))
+    try:
+        statistics = collect_statistics(
+            graph, samples, blobs, progress=lambda done: progress("calibrating", done, len(samples))
+        )
+    except ValueError as error:
+        raise ConversionError(
+            f"calibration failed: {error}", hint="Check the weights and the preprocessing."
+        ) from error
+    facts = [samples.facts[place] for place in range(len(samples))]
+    return Calibrated(statistics, tuple(doubts_of(facts, data.preprocessing)))
+
+
+def thresholds(calibration: Calibration, method: str) -> dict[str, float]:
+    """Return a threshold for each blob to be quantized."""
+    return {blob: threshold(calibration[blob], method) for blob in calibration.blobs}
+
+
+def calibration_facts(calibrated: Calibrated, method: str) -> dict[str, Any]:
+    """Say in the manifest how the activations were calibrated, and how far that can be trusted.
+
+    `half_difference` is of thresholds by one half of the files and by the other (`half_differences`): the median over
+    blobs and the largest, with its blob; None where there are no halves.
+    """
+    differences = half_differences(calibrated.statistics, method)
+    facts: dict[str, Any] = {
+        "images": calibrated.statistics.samples,
+        "method": method,
+        "file": CALIBRATION_FILE,
+        "doubts": list(calibrated.doubts),
+        "half_difference": None,
+    }
+    if differences:
+        worst = max(differences, key=lambda blob: differences[blob])
+        facts["half_difference"] = {
+            "median": float(np.median(list(differences.values()))),
+            "largest": differences[worst],
+            "blob": worst,
+        }
+    return facts
+
+
+def calibration_notes(facts: Mapping[str, Any]) -> list[str]:
+    """Put what `calibration_facts` says into sentences, for a reader of the int8 variant's figures."""
+    count, difference = facts["images"], facts["half_difference"]
+    files = "1 file" if count == 1 else f"{count} files"
+    notes = [f"int8: activations calibrated on {files}, by {facts['method']}."]
+    if difference:
+        notes[0] = (
+            f"{notes[0][:-1]}; the thresholds of one half of them and of the other differ by "
+            f"{difference['median']:.1%} (median) and {difference['largest']:.0%} (largest, blob {difference['blob']})."
+        )
+    if count < _FEW_FILES:
+        notes.append(
+            f"Warning: {files} to calibrate on are few; take {_FEW_FILES} different ones at the least."
+        )
+    elif difference and difference["median"] > _LARGE_DIFFERENCE:
+        notes.append(
+            "Warning: the two halves give other thresholds, so more files would change the model. "
+            "Add some, of all kinds that it is to see."
+        )
+    return notes + [f"Warning: {doubt}" for doubt in facts["doubts"]]
