@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     "--method",
     "method",
     metavar="NAME",
-    default="absmax",
+    default="mse",
     show_default=True,
-    help="Where int8 clips activations: absmax, percentile[:99.99], kl, mse or cosine.",
+    help="Where int8 clips activations: mse, absmax, percentile[:99.99], cosine or kl.",
 )
 @click.option(
     "--converter",

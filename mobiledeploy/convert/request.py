@@ -90,7 +90,7 @@ class ConvertRequest:
     mask_activation: str | None = None
     preprocessing: Preprocessing | None = None
     calibration: Path | None = None
-    method: str = "absmax"
+    method: str = "mse"
     trust_checkpoint: bool = False
     untrained: bool = False
     converter: str = OURS

@@ -14,7 +14,7 @@ from ncnn_tools.calibration.histogram import Histogram
 # blob has more, a lattice of them is counted; range and channels are of all values. Half a million leave fifty
 # beyond the 99.99th percentile.
 _COUNTED = 1 << 19
-_COUNTED_OF_ONE = (1 << 13, 1 << 16)
+_COUNTED_OF_ONE = (1 << 12, 1 << 16)
 
 Floats = npt.NDArray[np.float32]
 
