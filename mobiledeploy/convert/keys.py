@@ -45,8 +45,8 @@ class Plan:
             "onnx": onnx,
             "samples": samples,
             "description": _digest(request.name, mask, request.untrained, _code_digest()),
+            "free_sizes": _digest(samples, self.converter, _code_digest()),
         }
-        keys["free_sizes"] = _digest(samples, self.converter, _code_digest())
         if "int8" in request.precisions:
             keys["calibration"] = _digest(samples, self.converter, _code_digest())
         for precision in request.precisions:
