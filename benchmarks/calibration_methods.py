@@ -20,7 +20,7 @@ from mobiledeploy.preprocessing import list_images
 from ncnn_tools.calibration import collect_statistics, half_differences, threshold
 from ncnn_tools.files import load
 from ncnn_tools.graph import Graph
-from ncnn_tools.quantize import quantizable_layers, quantize
+from ncnn_tools.quantization import quantizable_layers, quantize
 from ncnn_tools.runtime import Runtime
 
 METHODS = ("absmax", "percentile:99.9", "percentile:99.99", "percentile:99.999", "kl", "mse", "cosine")

@@ -22,7 +22,7 @@ from mobiledeploy.bundle import Bundle, open_bundle
 from mobiledeploy.preprocessing import list_images
 from ncnn_tools.calibration import METHODS, Calibration, collect_statistics, threshold
 from ncnn_tools.files import load
-from ncnn_tools.quantize import quantizable_layers
+from ncnn_tools.quantization import quantizable_layers
 from ncnn_tools.runtime import Runtime
 
 TARGET = 1.5

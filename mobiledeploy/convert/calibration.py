@@ -15,7 +15,7 @@ from mobiledeploy.errors import ConversionError
 from mobiledeploy.progress import Progress
 from ncnn_tools.calibration import Calibration, collect_statistics, half_differences, threshold
 from ncnn_tools.graph import Graph
-from ncnn_tools.quantize import quantizable_layers
+from ncnn_tools.quantization import quantizable_layers
 
 CALIBRATION_FILE = "calibration/statistics.npz"  # in the bundle
 

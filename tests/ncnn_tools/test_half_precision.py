@@ -10,7 +10,7 @@ import numpy as np
 from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph, Storage, new_layer
 from ncnn_tools.half_precision import store_as_fp16
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 from ncnn_tools.runtime import Runtime
 
 Make = Callable[..., Graph]

@@ -19,7 +19,7 @@ from ncnn_tools.graph import Graph
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.onnx2ncnn import convert_onnx
 from ncnn_tools.passes import optimize
-from ncnn_tools.quantize import quantizable_layers, quantize
+from ncnn_tools.quantization import quantizable_layers, quantize
 from ncnn_tools.runtime import Runtime
 
 torch = pytest.importorskip("torch")

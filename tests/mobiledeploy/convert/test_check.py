@@ -21,7 +21,7 @@ from mobiledeploy.source.reference import open_session, relative_error
 from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.graph import Graph, new_layer
 from ncnn_tools.isolated import IsolatedRuntime
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 from ncnn_tools.runtime import Runtime, RuntimeOptions
 
 Fault = Callable[[Graph], None]

@@ -10,7 +10,7 @@ from mobiledeploy.diff.ncnn_source import HostSource, _dequantized, _without_cla
 from mobiledeploy.diff.onnx_source import OnnxSource
 from mobiledeploy.source.onnx_file import load_onnx
 from ncnn_tools.graph import Graph, new_layer
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 from ncnn_tools.runtime import Runtime
 
 

@@ -13,7 +13,7 @@ from ncnn_tools.files import save
 from ncnn_tools.graph import Graph, new_layer
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.inspect import FreeInputsError, LayerFacts, ModelFacts, inspect_model, read_model
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 
 Make = Callable[..., Graph]
 Pair = tuple[Path, Path]

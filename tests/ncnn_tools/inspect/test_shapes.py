@@ -11,7 +11,7 @@ from ncnn_tools.graph import Graph, new_layer
 from ncnn_tools.inspect.shapes import measure_blobs
 from ncnn_tools.onnx2ncnn import convert_onnx
 from ncnn_tools.passes import optimize
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 
 Make = Callable[..., Graph]
 

@@ -12,7 +12,7 @@ from ncnn_tools.graph import Graph, Layer, Storage, Weight, new_layer
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.passes import fold_into_producers
 from ncnn_tools.passes.affine import batch_norm_factors
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 
 Apply = Callable[..., Graph]
 Types = Callable[[Graph], list[str]]

@@ -1,4 +1,4 @@
-"""int8 layers made by `ncnn_tools.quantize` and run by ncnn, with ranges that don't fit."""
+"""int8 layers made by `ncnn_tools.quantization` and run by ncnn, with ranges that don't fit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from mobiledeploy.diff.causes import likely_cause
 from mobiledeploy.diff.causes.integer import int8_range, int8_rounding
 from ncnn_tools.graph import Graph, new_layer
-from ncnn_tools.quantize import quantize
+from ncnn_tools.quantization import quantize
 from ncnn_tools.runtime import Runtime
 
 

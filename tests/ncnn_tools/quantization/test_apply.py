@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph, Layer, Storage, new_layer
-from ncnn_tools.quantize import quantizable_layers, quantize, round_half_away
+from ncnn_tools.quantization import quantizable_layers, quantize, round_half_away
 from ncnn_tools.runtime import Runtime, RuntimeOptions
 from ncnn_tools.schema import MASK_NO_WINOGRAD
 
