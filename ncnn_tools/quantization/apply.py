@@ -22,7 +22,7 @@ from ncnn_tools.quantization.scales import (
     round_half_away,
     to_scales,
 )
-from ncnn_tools.quantization.statistics import InputStatistics
+from ncnn_tools.quantization.statistics import ChannelRanges, InputStatistics
 
 WEIGHT_THRESHOLDS = {"absmax": absmax_thresholds, "mse": mse_thresholds}
 
@@ -43,7 +43,7 @@ class QuantizeOptions:
     bias_correction: bool = False
     chains: bool = False
     prefer: str = "error"
-    ranges: winograd.Ranges = field(default_factory=dict)
+    ranges: Mapping[str, ChannelRanges] = field(default_factory=dict)
 
 
 def quantize(
@@ -56,7 +56,7 @@ def quantize(
 
     `thresholds` gives, for the input blob of each quantizable layer, the |x| that becomes 127 (0 for a blob that
     is always zero). Layers whose input blob is not in it stay as they are. `statistics` are those that
-    `collect_statistics` found with the same thresholds. Raises GraphError where a method lacks its statistics.
+    `collect_input_statistics` found with the same thresholds. Raises GraphError where a method lacks its statistics.
     """
     chosen = options or QuantizeOptions()
     result = graph.copy()

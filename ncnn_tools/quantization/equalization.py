@@ -2,10 +2,10 @@
 
 An activation has one scale for all its channels, so channels of small range lose precision beside one of large
 range. A factor on a channel, undone by the weights that read it, changes nothing in float where all between is
-positively homogeneous. M. Nagel et al., "Data-free quantization through weight equalization and bias correction",
-ICCV 2019, choose it so that the ranges of both sides become equal. Here the one side is the range of the activation
-itself, as in G. Xiao et al., "SmoothQuant", ICML 2023 (with its migration strength of 1/2): weights have a scale an
-output channel, so what they gain from their own rows is nothing.
+positively homogeneous: M. Nagel et al., "Data-free quantization through weight equalization and bias correction",
+ICCV 2019. How much of the range goes over to the weights is searched for each layer, from nothing (the factors are
+1) to all (each channel fills the range), as the migration strength of G. Xiao et al., "SmoothQuant", ICML 2023: what
+the activation's grid gains, the grids of the weights' rows lose.
 
 Factors are powers of two: products and sums then keep all their bits, and the equalized graph computes exactly
 what the graph did, short of underflow.
@@ -21,19 +21,22 @@ import numpy.typing as npt
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.quantization.layers import quantizable_layers
 from ncnn_tools.quantization.scale_classes import ScaleClasses, absorbs_input, absorbs_output
+from ncnn_tools.quantization.statistics import ChannelRanges
 
 Array = npt.NDArray[np.float32]
-Ranges = Mapping[str, tuple[Array, Array]]
+Float64 = npt.NDArray[np.float64]
+Ranges = Mapping[str, ChannelRanges]
 
 _LARGEST_EXPONENT = 6  # channels that are all but dead are not blown up: their range was seen on few samples
+_STRENGTHS = np.linspace(0, 1, 9)
 
 
 def equalize(graph: Graph, ranges: Ranges) -> Graph:
     """Return a graph that computes the same, with activations that quantize better.
 
-    `ranges` gives the lowest and the highest value of each channel of the blobs that are to be quantized (see
-    `collect_ranges`); blobs that are not in it don't count. Blobs whose shape the graph doesn't know stay as they
-    are. The result's activations differ from the graph's by factors, so thresholds have to be found anew.
+    `ranges` are those of `collect_ranges`; blobs that are not in it don't count. Channels that several layers to
+    be quantized read keep their factor of 1, and so do blobs whose shape the graph doesn't know. The result's
+    activations differ from the graph's by factors, so thresholds have to be found anew.
     """
     result = graph.copy()
     classes = ScaleClasses(result)
@@ -43,52 +46,68 @@ def equalize(graph: Graph, ranges: Ranges) -> Graph:
     return result
 
 
-def _exponents(graph: Graph, classes: ScaleClasses, ranges: Ranges) -> npt.NDArray[np.float64]:
-    """Return the binary logarithm of each class's factor; 0 for the fixed one and those that nothing speaks for."""
-    wanted, weight = np.zeros(classes.size), np.zeros(classes.size)
-    for layer in quantizable_layers(graph):
-        blob = layer.inputs[0]
-        if blob not in ranges or blob not in classes or not absorbs_input(layer):
-            continue
-        seen = np.maximum(np.abs(ranges[blob][0]), np.abs(ranges[blob][1])).astype(np.float64)
-        columns = _column_maxima(layer, len(seen))
-        alive = (seen > 0) & (columns > 0)
-        logs = np.zeros(len(seen))
-        logs[alive] = 0.5 * np.log2(columns[alive] / seen[alive])
-        # What matters is the range beside the other channels': the blob's largest stays where it is, unless a
-        # channel of it is fixed, whose factor of 1 the others then have to fit.
-        logs -= _reference(logs, seen, alive, classes.of(blob) == 0)
-        np.add.at(wanted, classes.of(blob)[alive], logs[alive])
-        np.add.at(weight, classes.of(blob)[alive], 1.0)
-    wanted = np.divide(wanted, weight, out=wanted, where=weight > 0)
-    wanted[0] = 0.0
-    return np.clip(np.round(wanted), -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+def _exponents(graph: Graph, classes: ScaleClasses, ranges: Ranges) -> Float64:
+    """Return the binary logarithm of each class's factor; 0 for the fixed one and those of several readers."""
+    exponents = np.zeros(classes.size)
+    readers = [
+        layer
+        for layer in quantizable_layers(graph)
+        if layer.inputs[0] in ranges and layer.inputs[0] in classes and absorbs_input(layer)
+    ]
+    count = np.zeros(classes.size, np.int64)
+    for layer in readers:
+        np.add.at(count, np.unique(classes.of(layer.inputs[0])), 1)
+    count[0] = 2
+    for layer in readers:
+        channels = classes.of(layer.inputs[0])
+        free = count[channels] == 1
+        if free.any() and len(np.unique(channels[free])) == free.sum():
+            exponents[channels[free]] = _best_exponents(layer, ranges[layer.inputs[0]], free)[free]
+    return exponents
 
 
-def _reference(
-    logs: npt.NDArray[np.float64],
-    seen: npt.NDArray[np.float64],
-    alive: npt.NDArray[np.bool_],
-    fixed: npt.NDArray[np.bool_],
-) -> float:
-    held = alive & fixed
-    if held.any():
-        return float(logs[held].mean())
-    return float(logs[int(np.argmax(seen))]) if alive.any() else 0.0
+def _best_exponents(layer: Layer, seen: ChannelRanges, free: npt.NDArray[np.bool_]) -> Float64:
+    """Return the exponents, of those that the strengths give, with which the layer's output has the least noise."""
+    largest = seen.largest.astype(np.float64)
+    weight = _squares(layer, len(largest))
+    alive = free & (largest > 0) & (weight.sum(axis=(0, 2)) > 0)
+    best, least = np.zeros(len(largest)), _noise(weight, largest, seen.power, np.zeros(len(largest)))
+    for strength in _STRENGTHS[1:]:
+        exponents = np.zeros(len(largest))
+        exponents[alive] = strength * np.log2(largest.max() / largest[alive])
+        exponents = np.clip(np.round(exponents), 0, _LARGEST_EXPONENT)
+        noise = _noise(weight, largest, seen.power, exponents)
+        if noise < least:
+            best, least = exponents, noise
+    return best
 
 
-def _column_maxima(layer: Layer, channels: int) -> npt.NDArray[np.float64]:
-    """Return the largest |weight| that reads each input channel, relative to its row's largest.
+def _squares(layer: Layer, channels: int) -> Float64:
+    """Return a layer's squared weights as (rows, input channels, taps); a depthwise one's stand on the diagonal."""
+    weight = np.square(layer.weights["weight"].values().astype(np.float64))
+    if layer.type != "ConvolutionDepthWise":
+        return weight.reshape(layer.integer("num_output"), channels, -1)
+    result: Float64 = np.eye(channels)[:, :, None] * weight.reshape(channels, 1, -1)
+    return result
 
-    A row has its own scale, so only the size beside the others of its row counts.
+
+def _noise(weight: Float64, largest: Float64, power: Float64, exponents: Float64) -> float:
+    """Return the power of the output's rounding noise, up to a factor, each row's relative to its signal.
+
+    A grid of step d adds noise of power d²/12 to each value on it (B. Widrow, 1956). `power` is each channel's mean
+    square.
     """
-    weight = np.abs(layer.weights["weight"].values().astype(np.float64))
-    if layer.type == "ConvolutionDepthWise":
-        return np.ones(channels)
-    rows = weight.reshape(layer.integer("num_output"), channels, -1).max(axis=2)
-    largest = rows.max(axis=1, keepdims=True)
-    relative: npt.NDArray[np.float64] = (rows / np.where(largest > 0, largest, 1)).max(axis=0)
-    return relative
+    factors = np.exp2(2 * exponents)  # squared
+    activation_step = (largest * largest * factors).max()
+    scaled = weight / factors[:, None]
+    weight_step = scaled.max(axis=(1, 2))
+    from_activation = activation_step * scaled.sum(axis=(1, 2))
+    taps = (weight > 0).sum(axis=2)
+    from_weights = weight_step * (taps * (power * factors)).sum(axis=1)
+    signal = (weight.sum(axis=2) * power).sum(axis=1)
+    return float(
+        np.divide(from_activation + from_weights, signal, out=np.zeros_like(signal), where=signal > 0).sum()
+    )
 
 
 def _absorb(layer: Layer, classes: ScaleClasses, factors: Array) -> None:

@@ -42,28 +42,49 @@ class InputStatistics:
     samples: int = 0
 
 
-def collect_ranges(graph: Graph, samples: Samples, *, threads: int = 1) -> dict[str, tuple[Array, Array]]:
-    """Run samples (input blob → array) and return lowest and highest value of each channel, by quantizable input.
+@dataclass
+class ChannelRanges:
+    """Of each channel of a blob: the lowest and the highest value, and the mean square."""
+
+    low: Array
+    high: Array
+    power: Float64
+
+    @property
+    def largest(self) -> Array:
+        """The largest magnitude of each channel."""
+        result: Array = np.maximum(np.abs(self.low), np.abs(self.high))
+        return result
+
+
+def collect_ranges(graph: Graph, samples: Samples, *, threads: int = 1) -> dict[str, ChannelRanges]:
+    """Run samples (input blob → array) and return the ranges of each channel, by quantizable layers' input.
 
     Also notes the shape of every blob in the graph, which it learns from the first sample.
     """
     runtime = Runtime.from_graph(graph, RuntimeOptions(threads=threads))
     blobs = sorted({layer.inputs[0] for layer in quantizable_layers(graph)})
-    ranges: dict[str, tuple[Array, Array]] = {}
-    for number, sample in enumerate(samples):
-        values = runtime.run(sample, blobs if number else graph.blobs())
-        if not number:
+    ranges: dict[str, ChannelRanges] = {}
+    count = 0
+    for count, sample in enumerate(samples, start=1):
+        values = runtime.run(sample, blobs if count > 1 else graph.blobs())
+        if count == 1:
             graph.shapes.update({blob: array.shape for blob, array in values.items()})
         for blob in blobs:
             flat = values[blob].reshape(len(values[blob]), -1)
             low, high = flat.min(axis=1), flat.max(axis=1)
+            power = np.square(flat, dtype=np.float64).mean(axis=1)
             if blob in ranges:
-                low, high = np.minimum(low, ranges[blob][0]), np.maximum(high, ranges[blob][1])
-            ranges[blob] = low, high
+                seen = ranges[blob]
+                low, high = np.minimum(low, seen.low), np.maximum(high, seen.high)
+                power = power + seen.power
+            ranges[blob] = ChannelRanges(low, high, power)
+    for seen in ranges.values():
+        seen.power /= count
     return ranges
 
 
-def collect_statistics(
+def collect_input_statistics(
     graph: Graph, samples: Samples, thresholds: Mapping[str, float], *, moments: bool = True, threads: int = 1
 ) -> dict[str, InputStatistics]:
     """Run samples through the float graph once; returns statistics of the input of each layer to be quantized.

@@ -8,7 +8,6 @@ the way is harmless, as int32 sums are exact modulo 2^32; the result is right ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.quantization.scales import LEVELS
+from ncnn_tools.quantization.statistics import ChannelRanges
 from ncnn_tools.schema import FEATURE_MASK_ID, MASK_NO_WINOGRAD, Activation
 
 Int64 = npt.NDArray[np.int64]
@@ -76,18 +76,18 @@ def largest_accumulators(quantized: npt.NDArray[np.int8], inputs: QuantizedRange
     return bound
 
 
-def input_range(
-    positive: bool, scale: float, seen: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None
-) -> QuantizedRange:
+def input_range(positive: bool, scale: float, seen: ChannelRanges | None) -> QuantizedRange:
     """Return the int8 values that an input can take.
 
-    `positive` says that it is never negative, `seen` what calibration saw of each channel: (lowest, highest).
+    `positive` says that it is never negative, `seen` what calibration saw of each channel.
     Padding adds zeros, so zero is always in the range.
     """
     floor = 0 if positive else -LEVELS
     if seen is None:
         return QuantizedRange(np.array([floor]), np.array([LEVELS]))
-    low, high = (np.clip(np.round(values * scale * _RANGE_MARGIN), -LEVELS, LEVELS) for values in seen)
+    low, high = (
+        np.clip(np.round(values * scale * _RANGE_MARGIN), -LEVELS, LEVELS) for values in (seen.low, seen.high)
+    )
     return QuantizedRange(
         np.maximum(np.minimum(low, 0), floor).astype(np.int64), np.maximum(high, 0).astype(np.int64)
     )
@@ -120,6 +120,3 @@ def _is_positive(layer: Layer) -> bool:
 
 def _lower_bound(params: object) -> float:
     return float(params[0]) if isinstance(params, tuple) and params else -1.0
-
-
-Ranges = Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
