@@ -4,7 +4,8 @@
 
 Bundles are those of `mobiledeploy convert`, with fp32. Pictures to calibrate on and to test on are drawn by
 models.synthetic, with other seeds; the photos of a folder can be tested on as well. Every row differs from the row
-"mse thresholds" by what it names, and from "absmax thresholds" nothing but the thresholds. SNR is of all outputs of
+"mse thresholds" by what it names. How much of a difference is chance shows the row "other pictures": the same
+method, calibrated on as many pictures that were drawn with other seeds. SNR is of all outputs of
 the network together, int8 against fp32, the mean over pictures; alpha MAE and mask IoU are given where the bundle
 has a mask and its weights are trained.
 """
@@ -120,9 +121,10 @@ class Network:
         return quantize(self.graph, self.thresholds, options, self.statistics if needed else None)
 
 
-def variants(network: Network) -> Iterable[tuple[str, Callable[[], Graph]]]:
-    """Yield each row's name and what makes its graph."""
+def variants(network: Network, other: Network) -> Iterable[tuple[str, Callable[[], Graph]]]:
+    """Yield each row's name and what makes its graph; `other` is the network calibrated on other pictures."""
     yield "absmax thresholds", lambda: quantize(network.graph, network.absmax)
+    yield "mse thresholds, other pictures", lambda: other.quantized(QuantizeOptions())
     for name, options in METHODS.items():
         yield name, lambda options=options: network.quantized(options)  # type: ignore[misc]
     yield "+ equalization", lambda: network.equalized.quantized(QuantizeOptions())
@@ -173,12 +175,12 @@ def print_rows(bundle: Bundle, folders: Mapping[str, Path]) -> None:
     """Print a network's rows."""
     preprocessing = Preprocessing.from_json(bundle.manifest["preprocessing"])
     pictures = {name: load_pictures(folder, preprocessing) for name, folder in folders.items()}
-    network = network_of(bundle, pictures.pop("calibration"))
+    network, other = (network_of(bundle, pictures.pop(name)) for name in ("calibration", "others"))
     mask = None if bundle.untrained else bundle.manifest["mask"]
     blob_of = {entry["name"]: entry["blob"] for entry in bundle.manifest["outputs"]}
     matte = Matte(blob_of[mask], bundle.manifest["mask_activation"] or "none") if mask else None
     references = {name: outputs_of(network.graph, tests) for name, tests in pictures.items()}
-    for name, make in variants(network):
+    for name, make in variants(network, other):
         started = time.process_time()
         graph = make()
         seconds = time.process_time() - started
@@ -199,12 +201,13 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=16, metavar="N", help="drawn pictures to test on (16)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {"calibration": Path(temporary, "calibration"), "drawn": Path(temporary, "drawn")}
+        folders = {name: Path(temporary, name) for name in ("calibration", "others", "drawn")}
         write_portraits(folders["calibration"], options.calibrate, seed=CALIBRATION_SEED)
+        write_portraits(folders["others"], options.calibrate, seed=CALIBRATION_SEED + 1000)
         write_portraits(folders["drawn"], options.test, seed=TEST_SEED)
         if options.photos:
             folders["photos"] = options.photos
-        tested = [name for name in folders if name != "calibration"]
+        tested = [name for name in folders if name not in ("calibration", "others")]
         columns = [f"{figure}, {name}" for name in tested for figure in ("SNR (dB)", "alpha MAE", "mask IoU")]
         print(f"| network | int8 by | {' | '.join(columns)} | CPU s |")
         print(f"|---|---|{'---:|' * (len(columns) + 1)}")

@@ -35,6 +35,7 @@ from mobiledeploy.convert.calibration import (
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
 from mobiledeploy.convert.converters import TRY_OURS
 from mobiledeploy.convert.free_sizes import find_free_sizes
+from mobiledeploy.convert.int8 import quantize_calibrated
 from mobiledeploy.convert.keys import Plan
 from mobiledeploy.convert.reference import Reference, make_reference
 from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
@@ -201,8 +202,11 @@ class _Builder:
         if "fp32" not in self.request.precisions:
             self._check_fp32()
         self.progress(f"writing {precision}", 0, 0)
-        clipped = thresholds(self._calibrated.statistics, self.request.method) if precision == "int8" else {}
-        facts = write_variant(make_variant(self.graph, precision, clipped), self.folder, precision)
+        graph = self.graph
+        if precision == "int8":
+            clipped = thresholds(self._calibrated.statistics, self.request.method)
+            graph = quantize_calibrated(graph, self.data, clipped, self.progress)
+        facts = write_variant(make_variant(graph, precision), self.folder, precision)
         self.progress(f"comparing {precision} with onnxruntime", 0, 0)
         return {**facts, "parity": self.check.files(self.folder, precision)}
 

@@ -22,9 +22,7 @@ from ncnn_tools.graph import Graph
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.onnx2ncnn import convert_onnx
 from ncnn_tools.passes import optimize
-from ncnn_tools.quantization import quantize
-
-Thresholds = Mapping[str, float]
+from ncnn_tools.quantization import check_chains
 
 
 class LoadedModel(Protocol):
@@ -46,16 +44,15 @@ def build_graph(model: onnx.ModelProto) -> Graph:
         ) from error
 
 
-def make_variant(graph: Graph, precision: str, thresholds: Thresholds) -> Graph:
-    """Return the graph stored in a precision. int8 keeps what can't be int8 in fp16."""
-    if precision == "fp32":
-        return graph
-    return store_as_fp16(quantize(graph, thresholds) if precision == "int8" else graph)
+def make_variant(graph: Graph, precision: str) -> Graph:
+    """Return the graph stored in a precision. For int8 it is quantized already; what could not be is kept in fp16."""
+    return graph if precision == "fp32" else store_as_fp16(graph)
 
 
 def write_variant(graph: Graph, folder: Path, precision: str) -> dict[str, Any]:
     """Write a variant's pair of files; returns its size and layers for the manifest."""
     param, weights = folder / f"{precision}.param", folder / f"{precision}.bin"
+    check_chains(graph)
     save(graph, param, weights)
     return {
         "size_bytes": param.stat().st_size + weights.stat().st_size,

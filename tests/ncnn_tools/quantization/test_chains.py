@@ -200,7 +200,7 @@ def test_an_int8_output_is_refused(make_graph: Make, convolution: Make) -> None:
 def test_a_reader_without_int8_is_refused(make_graph: Make, convolution: Make) -> None:
     graph = chained_graph(make_graph, convolution)
     graph.layers[2] = new_layer("Sigmoid", "sigmoid", ["a"], ["y"])
-    with pytest.raises(GraphError, match="'sigmoid' .*takes no int8.*'a'"):
+    with pytest.raises(GraphError, match=r"'sigmoid' .*takes no int8.*'a'"):
         check_chains(graph)
 
 

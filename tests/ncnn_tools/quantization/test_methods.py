@@ -110,7 +110,7 @@ def test_rounding_never_costs_more_than_the_nearest() -> None:
 
 def test_without_statistics_the_methods_say_so(make_graph: Make, convolution: Make) -> None:
     graph = layer_graph(make_graph, convolution, "Convolution")
-    with pytest.raises(GraphError, match="'y'.*statistics"):
+    with pytest.raises(GraphError, match=r"'y'.*statistics"):
         quantize(graph, THRESHOLDS, QuantizeOptions(bias_correction=True))
 
 

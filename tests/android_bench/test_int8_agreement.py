@@ -1,0 +1,130 @@
+"""int8 on this computer and on arm64 CPUs, with and without dotprod: different kernels, the same integers.
+
+x86 runs 3x3 convolutions of stride 1 as winograd, a Cortex-A53 too (with other sizes), a Cortex-A76 by dot products.
+"""
+
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from android_bench import build_binary, cached_binary
+from ncnn_tools.files import save
+from ncnn_tools.graph import Graph, new_layer
+from ncnn_tools.quantization import QuantizeOptions, quantize
+from ncnn_tools.quantization.chains import gives_int8
+from ncnn_tools.runtime import Runtime
+
+# (type, kernel, stride, activation_type, activation_params): each reads the input and is read by a 1x1 convolution.
+FIRSTS = [
+    ("Convolution", 1, 1, 1, ()),
+    ("Convolution", 3, 1, 0, ()),
+    ("Convolution", 3, 1, 3, (0.0, 6.0)),
+    ("Convolution", 3, 2, 2, (0.1,)),
+    ("Convolution", 5, 1, 6, (1 / 6, 0.5)),
+    ("ConvolutionDepthWise", 3, 1, 1, ()),
+    ("ConvolutionDepthWise", 3, 2, 0, ()),
+    ("ConvolutionDepthWise", 5, 1, 5, ()),
+]
+CHANNELS = (16, 12)  # packed by 8, and not
+SIZE = 12
+
+
+@pytest.fixture(scope="module")
+def arm64(cache_dir):
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    found = cached_binary("arm64-v8a", cache_dir=cache_dir)
+    if found is None and os.environ.get("MOBILEDEPLOY_TEST_ARM64") == "1":
+        found = build_binary("arm64-v8a", cache_dir=cache_dir)
+    if found is None:
+        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
+    return found
+
+
+def convolution(random, name, source, target, outputs, inputs, kernel, **params):
+    """A layer with random weights, whose outputs are about as large as its inputs."""
+    shape = (outputs, inputs, kernel, kernel)
+    weight = random.normal(0, (inputs * kernel * kernel) ** -0.5, shape)
+    kind = "ConvolutionDepthWise" if "group" in params else "Convolution"
+    sizes = {"num_output": outputs, "kernel_w": kernel, "weight_data_size": weight.size, "bias_term": 1}
+    layer = new_layer(kind, name, [source], [target], **sizes, pad_left=kernel // 2, **params)
+    layer.set_weight("weight", weight)
+    layer.set_weight("bias", random.normal(0, 0.3, outputs))
+    return layer
+
+
+def network(channels):
+    """Every case beside the others: x → Split → the case, int8 → a 1x1 convolution, and one as InnerProduct."""
+    random = np.random.default_rng(channels)
+    layers = [new_layer("Input", "x", [], ["x"], w=SIZE, h=SIZE, c=channels)]
+    layers.append(new_layer("Split", "split", ["x"], [f"x{i}" for i in range(len(FIRSTS))]))
+    for i, (kind, kernel, stride, activation, params) in enumerate(FIRSTS):
+        depthwise = {"group": channels} if kind == "ConvolutionDepthWise" else {}
+        fused = {"activation_type": activation, "activation_params": params}
+        inputs = 1 if depthwise else channels
+        first = convolution(
+            random, f"f{i}", f"x{i}", f"a{i}", channels, inputs, kernel, stride_w=stride, **fused, **depthwise
+        )
+        layers += [first, convolution(random, f"l{i}", f"a{i}", f"y{i}", 5, channels, 1)]
+    return Graph(layers, [f"y{i}" for i in range(len(FIRSTS))])
+
+
+def run_emulated(arm64, folder, graph, x, blobs, cpu, fp16):
+    """Run a graph on a CPU model; returns the named blobs."""
+    save(graph, folder / "m.param", folder / "m.bin")
+    np.save(folder / "x.npy", x[None])
+    arguments = ["--input", f"x={folder / 'x.npy'}"]
+    arguments += [argument for blob in blobs for argument in ("--output", blob)]
+    arguments += ["--warmup", "0", "--min-runs", "1", "--min-time-ms", "0", "--config", "int8"]
+    arguments += ["--param", str(folder / "m.param"), "--bin", str(folder / "m.bin"), "--fp16", str(fp16)]
+    command = ["qemu-aarch64", "-cpu", cpu, str(arm64.path), *arguments, "--dump", str(folder / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return {blob: np.load(folder / "out" / f"int8.{blob}.npy")[0] for blob in blobs}
+
+
+def chained(channels):
+    """The network with int8 between each case and the layer that reads it, and an input for it."""
+    thresholds = {f"{letter}{i}": 3.0 for letter in "xa" for i in range(len(FIRSTS))}
+    graph = quantize(network(channels), thresholds, QuantizeOptions(chains=True))
+    assert all(gives_int8(layer) for layer in graph.layers if layer.name.startswith("f"))
+    x = np.random.default_rng(1).normal(0, 1, (channels, SIZE, SIZE)).astype(np.float32)
+    return graph, x
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+def test_x86_and_arm64_agree_within_one_quantum(arm64, tmp_path, cpu, channels):
+    graph, x = chained(channels)
+    blobs = [f"{letter}{i}" for letter in "ay" for i in range(len(FIRSTS))]
+    there = run_emulated(arm64, tmp_path, graph, x, blobs, cpu, fp16=0)
+    here = Runtime.from_graph(graph).run({"x": x}, blobs)
+    for i, case in enumerate(FIRSTS):
+        levels = there[f"a{i}"] - here[f"a{i}"]
+        assert np.abs(levels).max() <= 1, case
+        assert (levels == 0).mean() > 0.98, case
+        assert np.abs(here[f"a{i}"]).max() > 40, "the case should use the range"
+        # The last layer adds up what its inputs differ by, and is exact beside that.
+        last = next(layer for layer in graph.layers if layer.name == f"l{i}")
+        weight = last.weights["weight"].data.reshape(5, -1).astype(np.float64)
+        step = 1 / (last.weights["weight_scales"].data * last.weights["input_scale"].data)
+        expected = here[f"y{i}"] + np.einsum("oc,chw->ohw", weight, levels) * step[:, None, None]
+        assert np.abs(there[f"y{i}"] - expected).max() <= 1e-5 * np.abs(expected).max(), case
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+def test_chains_are_right_in_fp16_mode(arm64, tmp_path, cpu, channels):
+    # The input is rounded to fp16 before it is quantized, which moves some values by a level.
+    graph, x = chained(channels)
+    blobs = [f"y{i}" for i in range(len(FIRSTS))]
+    there = run_emulated(arm64, tmp_path, graph, x, blobs, cpu, fp16=1)
+    here = Runtime.from_graph(graph).run({"x": x}, blobs)
+    for blob, case in zip(blobs, FIRSTS, strict=True):
+        largest = np.abs(here[blob]).max()
+        difference = np.abs(there[blob] - here[blob])
+        assert difference.max() < 0.05 * largest, case
+        assert difference.mean() < 0.003 * largest, case
