@@ -116,13 +116,13 @@ def test_an_older_bundle_stays(from_onnx, stage, tiny_bundle, tmp_path: Path) ->
 
 
 def test_int8_that_is_not_finite_is_refused(from_onnx, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overflow(graph: Graph, thresholds: dict[str, float]) -> Graph:
+    def overflow(graph: Graph, thresholds: dict[str, float], *_: object) -> Graph:
         result = quantize(graph, thresholds)
         layer = [layer for layer in result.layers if "weight_scales" in layer.weights][-1]
         layer.set_weight("bias", np.full(layer.weights["bias"].data.size, np.nan))
         return result
 
-    monkeypatch.setattr("mobiledeploy.convert.variants.quantize", overflow)
+    monkeypatch.setattr("mobiledeploy.convert.int8.quantize", overflow)
     with pytest.raises(ConversionError, match="of the int8 model is not finite"):
         convert(from_onnx())
 
