@@ -1,7 +1,7 @@
 """Run a model in a process of its own, which may crash or hang without taking this one along.
 
-ncnn trusts its files: a Reshape to a wrong size reads beyond its input's end, a stride of 0 divides by it. Whoever
-runs a model for the first time does it here; `Runtime` is for models that have run. One process serves any number
+ncnn trusts its files: a Slice of more channels than there are reads beyond its input's end. Whoever runs a model for
+the first time does it here; `Runtime` is for models that have run. One process serves any number
 of models and inferences, so that its start (a Python with numpy and ncnn) is paid once.
 """
 

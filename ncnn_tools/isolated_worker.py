@@ -18,6 +18,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+MEMORY_BYTES = 16 << 30  # of address space
+
 Array = npt.NDArray[np.float32]
 Message = tuple[dict[str, Any], dict[str, Array]]
 
@@ -49,12 +51,26 @@ def _read(stream: IO[bytes], shape: tuple[int, ...]) -> Array:
     return values
 
 
+def limit_resources() -> None:
+    """Keep this process from leaving a core file, and from taking all memory for what a hostile file says."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or hard > MEMORY_BYTES:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, hard))
+
+
+def take_standard_output(mode: str) -> IO[Any]:
+    """Return standard output for answers alone: what native code prints goes to standard error from now on."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), mode)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
 def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and ends this one
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what native code prints is no answer
+    limit_resources()
+    answers = take_standard_output("wb")
 
     from ncnn_tools.errors import NcnnToolsError, RuntimeFailedError
     from ncnn_tools.runtime import Runtime, RuntimeOptions

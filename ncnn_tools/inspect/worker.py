@@ -9,8 +9,6 @@ What the model does to this process is nobody else's problem.
 from __future__ import annotations
 
 import json
-import os
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from typing import IO
@@ -18,14 +16,13 @@ from typing import IO
 import ncnn
 import numpy as np
 
-MEMORY_BYTES = 16 << 30  # of address space: a size in a hostile file should not take all of the machine's
+from ncnn_tools.isolated_worker import limit_resources, take_standard_output
 
 
 def main() -> int:
     """Print the blobs; returns 1 where ncnn can't load the model."""
-    _limit()
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what native code prints is no answer
+    limit_resources()
+    answers = take_standard_output("w")
     param, weights = sys.argv[1:]
     net = ncnn.Net()
     net.opt.lightmode = True  # each blob goes when it is read, so that large networks fit
@@ -58,13 +55,6 @@ def _shape(mat: ncnn.Mat) -> list[int]:
         mat.dims
     ]
     return [axes[0] * mat.elempack, *axes[1:]]
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if hard == resource.RLIM_INFINITY or hard > MEMORY_BYTES:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, hard))
 
 
 if __name__ == "__main__":

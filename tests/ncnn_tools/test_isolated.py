@@ -47,8 +47,8 @@ def layer(kind: str, **params: object) -> Layer:
 
 # ncnn reads 100 000 channels of an input that has 4.
 CRASHING = {"slices": (100_000,)}
-# Gigabytes of bicubic samples: minutes.
-ENDLESS = {"resize_type": 3, "output_height": 20_000, "output_width": 20_000}
+# The mean of 90 601 values for each of 16 million: many minutes, in little memory.
+ENDLESS = {"pooling_type": 1, "kernel_w": 301, "pad_left": 1150, "avgpool_count_include_pad": 1}
 
 
 def test_it_computes_what_runtime_computes(write: Write, isolated: IsolatedRuntime, x: np.ndarray) -> None:
@@ -82,9 +82,16 @@ def test_a_crash_is_an_error_here_and_the_next_model_runs(
 
 def test_a_hang_is_an_error_here(write: Write, x: np.ndarray) -> None:
     with IsolatedRuntime(time_limit_s=0.5) as isolated:
-        isolated.load(*write(layer("Interp", **ENDLESS)))
+        isolated.load(*write(layer("Pooling", **ENDLESS)))
         with pytest.raises(RuntimeCrashedError, match=r"longer than 0\.5 s"):
             isolated.run({"x": x}, ["y"])
+
+
+def test_a_model_that_asks_for_all_memory_gets_none(write: Write, isolated: IsolatedRuntime, x) -> None:
+    size = {"output_height": 100_000, "output_width": 100_000}  # 160 GB
+    isolated.load(*write(layer("Interp", resize_type=1, **size)))
+    with pytest.raises(RuntimeFailedError, match=r"could not compute|ended by"):
+        isolated.run({"x": x}, ["y"])
 
 
 def test_a_model_that_ncnn_refuses_does_not_end_the_process(

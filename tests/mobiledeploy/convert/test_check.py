@@ -36,8 +36,8 @@ def _crash(graph: Graph) -> None:
 
 def _hang(graph: Graph) -> None:
     last = graph.layers[-1]
-    size = {"resize_type": 3, "output_height": 20_000, "output_width": 20_000}
-    graph.layers.insert(-1, new_layer("Interp", "bad", [last.inputs[0]], ["bad"], **size))
+    window = {"pooling_type": 1, "kernel_w": 301, "pad_left": 1150, "avgpool_count_include_pad": 1}
+    graph.layers.insert(-1, new_layer("Pooling", "bad", [last.inputs[0]], ["bad"], **window))
     last.inputs[0] = "bad"
 
 
