@@ -7,9 +7,7 @@ values have to be moved first.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -21,7 +19,7 @@ from ncnn_tools.graph import Graph, Layer, new_layer, unique_name
 from ncnn_tools.onnx2ncnn.movement import axis_sizes, merge_axes, plan_movement
 from ncnn_tools.onnx2ncnn.source import Array, Node, Source
 from ncnn_tools.onnx2ncnn.view import MAX_AXES, Shape, View, ncnn_axis, ncnn_shape
-from ncnn_tools.param_file import MAX_NAME, can_be_written
+from ncnn_tools.param_file import can_be_written, legal_name
 from ncnn_tools.schema import ParamValue
 
 Converter = Callable[[Node, "Builder"], None]
@@ -222,7 +220,7 @@ class Builder:
     def _append(
         self, kind: str, name: str, inputs: list[str], outputs: list[str], **params: ParamValue
     ) -> Layer:
-        layer = new_layer(kind, _unique(name, self._layers), inputs, outputs, **params)
+        layer = new_layer(kind, unique_name(legal_name(name), self._layers), inputs, outputs, **params)
         self.graph.layers.append(layer)
         return layer
 
@@ -233,7 +231,7 @@ class Builder:
         return blob
 
     def _new_blob(self, name: str, shape: Shape) -> str:
-        blob = _unique(name, self._blobs)
+        blob = unique_name(legal_name(name), self._blobs)
         self.graph.shapes[blob] = shape
         return blob
 
@@ -242,14 +240,6 @@ def _check_values(node: Node, params: Mapping[str, ParamValue]) -> None:
     for name, value in params.items():
         if isinstance(value, int | float) and not can_be_written(value):
             raise node.unsupported(f"{name} would be {value}, which a .param file can't hold")
-
-
-def _unique(text: str, taken: set[str]) -> str:
-    """Make a name that a .param can hold and that is not taken yet, and take it."""
-    name = re.sub(r"[^\w./:-]", "_", text, flags=re.ASCII) or "unnamed"
-    if len(name) > MAX_NAME - 16:
-        name = f"{name[: MAX_NAME - 32]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    return unique_name(name, taken)
 
 
 def as_floats(value: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ncnn_tools.onnx2ncnn.view import MAX_AXES, Shape, common_refinement
+from ncnn_tools.onnx2ncnn.view import MAX_AXES, Shape, common_refinement, groups
 from ncnn_tools.schema import ParamValue
 
 Order = tuple[int, ...]
@@ -120,7 +120,7 @@ def _refinements(factors: Shape, order: Order, finer: Shape, target: Shape) -> I
 
 def _refine(factors: Shape, order: Order, finer: Shape) -> tuple[Shape, Order]:
     """Split factors into finer ones, which keep their place in the order."""
-    parts = _parts(factors, finer)
+    parts = groups(finer, factors)
     return finer, tuple(part for axis in order for part in parts[axis])
 
 
@@ -129,19 +129,6 @@ def _refine_result(factors: Shape, order: Order, finer: Shape) -> tuple[Shape, O
     inverse = tuple(order.index(axis) for axis in range(len(order)))
     sizes, back = _refine(tuple(factors[axis] for axis in order), inverse, finer)
     return tuple(sizes[axis] for axis in back), tuple(back.index(axis) for axis in range(len(back)))
-
-
-def _parts(coarse: Shape, fine: Shape) -> list[list[int]]:
-    parts: list[list[int]] = []
-    place = 0
-    for size in coarse:
-        parts.append([])
-        product = 1
-        while product < size:
-            product *= fine[place]
-            parts[-1].append(place)
-            place += 1
-    return parts
 
 
 def _one_permute(source: Shape, factors: Shape, order: Order, target: Shape) -> list[Step]:

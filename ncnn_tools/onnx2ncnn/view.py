@@ -49,8 +49,8 @@ class View:
         if refined is None:
             return None
         factors, order = _split_factors(self.factors, self.order, refined)
-        groups = _groups(refined, self.shape)
-        moved = tuple(order[place] for axis in perm for place in groups[axis])
+        places = groups(refined, self.shape)
+        moved = tuple(order[place] for axis in perm for place in places[axis])
         return View(self.blob, tuple(self.shape[axis] for axis in perm), factors, moved)
 
 
@@ -107,23 +107,23 @@ def _ends(sizes: Sequence[int]) -> list[int]:
     return ends
 
 
-def _groups(refined: Sequence[int], shape: Sequence[int]) -> list[list[int]]:
+def groups(refined: Sequence[int], shape: Sequence[int]) -> list[list[int]]:
     """Return, for each axis of `shape`, the places in `refined` that make it up."""
-    groups: list[list[int]] = []
+    found: list[list[int]] = []
     place = 0
     for size in shape:
-        groups.append([])
+        found.append([])
         product = 1
         while product < size:
             product *= refined[place]
-            groups[-1].append(place)
+            found[-1].append(place)
             place += 1
-    return groups
+    return found
 
 
 def _split_factors(factors: Shape, order: Sequence[int], refined: Shape) -> tuple[Shape, tuple[int, ...]]:
     """Split factors so that, taken in order, they are `refined`; returns the new factors and order."""
-    parts = dict(zip(order, _groups(refined, [factors[axis] for axis in order]), strict=True))
+    parts = dict(zip(order, groups(refined, [factors[axis] for axis in order]), strict=True))
     new_factors: list[int] = []
     place_of: dict[int, int] = {}
     for axis in range(len(factors)):
