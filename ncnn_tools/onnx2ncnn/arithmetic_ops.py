@@ -131,10 +131,9 @@ def convert_where(node: Node, build: Builder) -> None:
         value = build.constant(tensor)
         name = f"{node.outputs[0]}_{'where' if index == 1 else 'else'}"
         if value is not None:
-            build.source.constants[name] = np.where(mask, value, 0).astype(np.float32)
+            build.define(name, np.where(mask, value, 0).astype(np.float32))
         else:
-            build.source.constants[f"{name}_mask"] = mask
-            blobs, shape = broadcast(node, build, [tensor, f"{name}_mask"])
+            blobs, shape = broadcast(node, build, [tensor, build.define(f"{name}_mask", mask)])
             blob = build.add_hidden("BinaryOp", node, blobs, shape, op_type=_MUL)
             full = np.broadcast_shapes(build.shape(tensor), mask.shape)
             build.see_hidden(name, blob, full)
@@ -180,8 +179,7 @@ def convert_expand(node: Node, build: Builder) -> None:
     if shape == build.shape(node.inputs[0]):
         build.see(node.outputs[0], build.view(node, node.inputs[0]))
         return
-    ones = f"{node.outputs[0]}_ones"
-    build.source.constants[ones] = np.ones(shape, np.float32)
+    ones = build.define(f"{node.outputs[0]}_ones", np.ones(shape, np.float32))
     blobs, target = broadcast(node, build, [node.inputs[0], ones])
     build.add("BinaryOp", node, blobs, shapes=[target], op_type=_MUL)
 

@@ -53,25 +53,6 @@ class Builder:
             raise node.unsupported(f"tensor {tensor!r} of shape {shape} holds no values")
         return ncnn_shape(shape)
 
-    def image_shape(self, node: Node, tensor: str, spatial_axes: int = 2) -> Shape:
-        """Return the (c, h, w) of a feature map with a batch of 1; unsupported for any other shape."""
-        shape = self.shape(tensor)
-        if len(shape) != spatial_axes + 2:
-            raise node.unsupported(f"tensor {tensor!r} of shape {shape} should have {spatial_axes + 2} axes")
-        if shape[0] != 1:
-            raise node.unsupported(
-                f"tensor {tensor!r} has shape {shape}; its first axis should be a batch of 1"
-            )
-        return self.ncnn_shape(node, tensor)
-
-    def axis(self, node: Node, tensor: str, axis: int, attribute: str = "axis") -> int:
-        """Turn an ONNX axis (batch included, may be negative) into that of the tensor's shape in ncnn."""
-        shape = self.shape(tensor)
-        held = ncnn_axis(shape, self.positive_axis(node, tensor, axis, attribute))
-        if held is None:
-            raise node.unsupported(f"axis {axis} of shape {shape} is none of ncnn's", attribute)
-        return held
-
     def positive_axis(self, node: Node, tensor: str, axis: int, attribute: str = "axis") -> int:
         """Count an ONNX axis from the front; unsupported where the tensor has no such axis."""
         rank = len(self.shape(tensor))
@@ -128,6 +109,11 @@ class Builder:
     def see(self, tensor: str, view: View) -> None:
         """Note that a tensor is a view of what is there already; adds no layer."""
         self._views[tensor] = view
+
+    def define(self, name: str, value: Array) -> str:
+        """Give a name to a constant that a converter made up, so that it can be read like one of the model's."""
+        self.source.constants[name] = value
+        return name
 
     def see_hidden(self, name: str, blob: str, shape: Shape) -> None:
         """Give a name to a step on the way to a node's result: a blob whose values are those of an ONNX shape."""

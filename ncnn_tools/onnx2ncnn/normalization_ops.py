@@ -45,9 +45,9 @@ def _scale_and_shift(node: Node, build: Builder, values: list[Array], eps: float
     tensor, result = node.inputs[0], node.outputs[0]
     shape = (-1, *(1 for _ in build.shape(tensor)[2:]))
     constants = {f"{result}_factor": factor, f"{result}_offset": bias - factor * mean}
-    for name, value in constants.items():
-        build.source.constants[name] = value.astype(np.float32).reshape(shape)
-    scale, shift = constants
+    scale, shift = (
+        build.define(name, value.astype(np.float32).reshape(shape)) for name, value in constants.items()
+    )
     blobs, target = broadcast(node, build, [tensor, scale])
     scaled = build.add_hidden("BinaryOp", node, blobs, target, op_type=2)
     build.see_hidden(f"{result}_scaled", scaled, build.shape(tensor))

@@ -43,7 +43,8 @@ def convert_gemm(node: Node, build: Builder) -> None:
         # One value for each column, or one for each value of the result.
         whole = bias.ndim == 2 and bias.shape[0] > 1
         bias = np.broadcast_to(beta * bias, (view.shape[0], len(rows)) if whole else (1, len(rows)))
-    _linear(node, build, view, alpha * rows, bias)
+    # An alpha of 1, as exporters write it, is not worth a copy of the weights.
+    _linear(node, build, view, rows if alpha == 1 else alpha * rows, bias)
 
 
 def _gemm_in_parts(node: Node, build: Builder, views: Sequence[View], alpha: float, beta: float) -> None:
@@ -80,7 +81,8 @@ def convert_matmul(node: Node, build: Builder) -> None:
         views[0] = views[0].reshaped((1, *shapes[0]))
     if len(shapes[1]) == 1:
         views[1] = views[1].reshaped((*shapes[1], 1))
-    _product(node, build, views[0], views[1])
+    inputs, target = _multiply(node, build, *views)
+    build.add("MatMul", node, inputs, shapes=[target])
 
 
 def convert_einsum(node: Node, build: Builder) -> None:
@@ -156,11 +158,6 @@ def _linear(node: Node, build: Builder, view: View, rows: Array, bias: Array | N
             layer.set("constant_broadcast_type_c", _ONE_A_VALUE)
             layer.set("constant_m", count)
         layer.set_weight("c", as_floats(bias))
-
-
-def _product(node: Node, build: Builder, a: View, b: View) -> None:
-    inputs, target = _multiply(node, build, a, b)
-    build.add("MatMul", node, inputs, shapes=[target])
 
 
 def _multiply(node: Node, build: Builder, a: View, b: View) -> tuple[list[str], Shape]:
