@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from ncnn_tools.graph import Graph, Layer
+from ncnn_tools.graph import Graph, Layer, new_layer
 from ncnn_tools.passes import Pass, insert_splits
 from ncnn_tools.runtime import Runtime
 
@@ -42,6 +42,19 @@ def with_shapes() -> Callable[[Graph], Graph]:
         return graph
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def graph_behind_relu(
+    make_graph: Callable[..., Graph], with_shapes: Callable[[Graph], Graph]
+) -> Callable[..., Graph]:
+    """Make a graph whose layers read "a", the ReLU of its input of `shape`."""
+
+    def make(*layers: Layer, shape: Sequence[int], outputs: Sequence[str] = ("y",)) -> Graph:
+        first = new_layer("ReLU", "a", ["x"], ["a"], slope=0.5)
+        return with_shapes(make_graph(shape, [first, *layers], outputs))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,14 +20,8 @@ SHAPE = (3, 4, 5)
 
 
 @pytest.fixture(scope="session")
-def graph_of(make_graph: Callable[..., Graph], with_shapes: Callable[[Graph], Graph]) -> GraphOf:
-    """Make a graph whose layers read "a", the ReLU of its input."""
-
-    def make(*layers: Layer, outputs: tuple[str, ...] = ("y",), shape: tuple[int, ...] = SHAPE) -> Graph:
-        first = new_layer("ReLU", "a", ["x"], ["a"], slope=0.5)
-        return with_shapes(make_graph(shape, [first, *layers], outputs))
-
-    return make
+def graph_of(graph_behind_relu: GraphOf) -> GraphOf:
+    return functools.partial(graph_behind_relu, shape=SHAPE)
 
 
 def op(code: int, source: str, other: str | float, target: str) -> Layer:

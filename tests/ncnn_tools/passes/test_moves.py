@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from ncnn_tools.graph import Graph, Layer, new_layer
+from ncnn_tools.onnx2ncnn.movement import axis_sizes
 from ncnn_tools.passes import merge_moves
 from ncnn_tools.passes.affine_moves import permutation
 from ncnn_tools.runtime import Runtime
@@ -19,19 +21,12 @@ GraphOf = Callable[..., Graph]
 
 
 @pytest.fixture(scope="session")
-def graph_of(make_graph: Callable[..., Graph], with_shapes: Callable[[Graph], Graph]) -> GraphOf:
-    """Make a graph whose layers read "a", the ReLU of its input."""
-
-    def make(*layers: Layer, outputs: Sequence[str] = ("y",), shape: Sequence[int] = (2, 3, 4)) -> Graph:
-        first = new_layer("ReLU", "a", ["x"], ["a"], slope=0.5)
-        return with_shapes(make_graph(shape, [first, *layers], outputs))
-
-    return make
+def graph_of(graph_behind_relu: GraphOf) -> GraphOf:
+    return functools.partial(graph_behind_relu, shape=(2, 3, 4))
 
 
 def reshape(source: str, target: str, *shape: int) -> Layer:
-    sizes = dict(zip({1: "w", 2: "hw", 3: "chw", 4: "cdhw"}[len(shape)], shape, strict=True))
-    return new_layer("Reshape", target, [source], [target], **sizes)
+    return new_layer("Reshape", target, [source], [target], **axis_sizes(shape))
 
 
 def permute(source: str, target: str, order: int) -> Layer:

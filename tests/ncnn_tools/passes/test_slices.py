@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -16,14 +17,8 @@ GraphOf = Callable[..., Graph]
 
 
 @pytest.fixture(scope="session")
-def graph_of(make_graph: Callable[..., Graph], with_shapes: Callable[[Graph], Graph]) -> GraphOf:
-    """Make a graph whose layers read "a", the ReLU of its input."""
-
-    def make(*layers: Layer, outputs: Sequence[str], shape: Sequence[int] = (6, 4, 5)) -> Graph:
-        first = new_layer("ReLU", "a", ["x"], ["a"], slope=0.5)
-        return with_shapes(make_graph(shape, [first, *layers], outputs))
-
-    return make
+def graph_of(graph_behind_relu: GraphOf) -> GraphOf:
+    return functools.partial(graph_behind_relu, shape=(6, 4, 5))
 
 
 def crop(target: str, start: int, end: int, axis: int = 0) -> Layer:

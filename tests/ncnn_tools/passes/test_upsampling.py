@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,16 +30,8 @@ def conv(filled: Filled) -> Conv:
 
 
 @pytest.fixture(scope="session")
-def graph_of(make_graph: Callable[..., Graph], with_shapes: Callable[[Graph], Graph]) -> GraphOf:
-    """Make a graph whose layers read "a", the ReLU of its input."""
-
-    def make(
-        *layers: Layer, outputs: Sequence[str] = ("y",), shape: Sequence[int] = (CHANNELS, 4, 5)
-    ) -> Graph:
-        first = new_layer("ReLU", "a", ["x"], ["a"], slope=0.5)
-        return with_shapes(make_graph(shape, [first, *layers], outputs))
-
-    return make
+def graph_of(graph_behind_relu: GraphOf) -> GraphOf:
+    return functools.partial(graph_behind_relu, shape=(CHANNELS, 4, 5))
 
 
 def enlarge(source: str, target: str, mode: int = 2, width: int = 10, height: int = 8, **more: Any) -> Layer:
