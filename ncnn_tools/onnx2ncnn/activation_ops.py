@@ -12,7 +12,7 @@ from ncnn_tools.onnx2ncnn.broadcasting import broadcast
 from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.source import Node
 from ncnn_tools.onnx2ncnn.view import Shape, ncnn_axis
-from ncnn_tools.schema import ParamValue
+from ncnn_tools.schema import ParamValue, binary_op
 
 # ncnn's UnaryOp (src/layer/unaryop.h).
 _UNARY = {
@@ -97,8 +97,8 @@ def convert_softsign(node: Node, build: Builder) -> None:
     blob = build.blob_in_order(node, node.inputs[0])
     shape = build.graph.shapes[blob]
     size = build.add_hidden("UnaryOp", node, [blob], shape, op_type=_UNARY["Abs"])
-    above = build.add_hidden("BinaryOp", node, [size], shape, op_type=0, with_scalar=1, b=1.0)
-    build.add("BinaryOp", node, [blob, above], shapes=[shape], op_type=3)
+    above = build.add_hidden("BinaryOp", node, [size], shape, op_type=binary_op.ADD, with_scalar=1, b=1.0)
+    build.add("BinaryOp", node, [blob, above], shapes=[shape], op_type=binary_op.DIV)
 
 
 def convert_log_softmax(node: Node, build: Builder) -> None:
@@ -140,7 +140,7 @@ def convert_thresholded_relu(node: Node, build: Builder) -> None:
     shape = build.graph.shapes[blob]
     alpha = float(node.attribute("alpha", 1.0))
     above = build.add_hidden("Threshold", node, [blob], shape, threshold=alpha)
-    build.add("BinaryOp", node, [blob, above], shapes=[shape], op_type=2)
+    build.add("BinaryOp", node, [blob, above], shapes=[shape], op_type=binary_op.MUL)
 
 
 def convert_clip(node: Node, build: Builder) -> None:
@@ -178,10 +178,10 @@ def convert_prelu(node: Node, build: Builder) -> None:
 
 def _prelu_in_parts(node: Node, build: Builder) -> None:
     (blob, slopes), shape = broadcast(node, build, node.inputs)
-    above = build.add_hidden("BinaryOp", node, [blob], shape, op_type=4, with_scalar=1, b=0.0)
-    below = build.add_hidden("BinaryOp", node, [blob], shape, op_type=5, with_scalar=1, b=0.0)
-    scaled = build.add_hidden("BinaryOp", node, [below, slopes], shape, op_type=2)
-    build.add("BinaryOp", node, [above, scaled], shapes=[shape], op_type=0)
+    above = build.add_hidden("BinaryOp", node, [blob], shape, op_type=binary_op.MAX, with_scalar=1, b=0.0)
+    below = build.add_hidden("BinaryOp", node, [blob], shape, op_type=binary_op.MIN, with_scalar=1, b=0.0)
+    scaled = build.add_hidden("BinaryOp", node, [below, slopes], shape, op_type=binary_op.MUL)
+    build.add("BinaryOp", node, [above, scaled], shapes=[shape], op_type=binary_op.ADD)
 
 
 def convert_softmax(node: Node, build: Builder) -> None:

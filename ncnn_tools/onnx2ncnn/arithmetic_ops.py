@@ -12,6 +12,7 @@ from ncnn_tools.onnx2ncnn.broadcasting import broadcast, scalar
 from ncnn_tools.onnx2ncnn.builder import Builder
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
+from ncnn_tools.schema import binary_op
 
 
 class _Operation(NamedTuple):
@@ -20,22 +21,20 @@ class _Operation(NamedTuple):
 
 
 # ncnn's BinaryOp (src/layer/binaryop.h).
-_ADD, _SUB, _MUL, _DIV, _MAX, _MIN = range(6)
 _OPERATIONS = {
-    "Add": _Operation(_ADD, _ADD),
-    "Sub": _Operation(_SUB, 7),
-    "Mul": _Operation(_MUL, _MUL),
-    "Div": _Operation(_DIV, 8),
-    "Max": _Operation(_MAX, _MAX),
-    "Min": _Operation(_MIN, _MIN),
+    "Add": _Operation(binary_op.ADD, binary_op.ADD),
+    "Sub": _Operation(binary_op.SUB, binary_op.REVERSED_SUB),
+    "Mul": _Operation(binary_op.MUL, binary_op.MUL),
+    "Div": _Operation(binary_op.DIV, binary_op.REVERSED_DIV),
+    "Max": _Operation(binary_op.MAX, binary_op.MAX),
+    "Min": _Operation(binary_op.MIN, binary_op.MIN),
 }
-_SUMS = {"Sum": _ADD, "Mean": _ADD, "Max": _MAX, "Min": _MIN}
+_SUMS = {"Sum": binary_op.ADD, "Mean": binary_op.ADD, "Max": binary_op.MAX, "Min": binary_op.MIN}
 
 BINARY_OPERATORS = ("Add", "Sub", "Mul", "Div")
 VARIADIC_OPERATORS = tuple(_SUMS)
 
 _MOST_RUNS = 16  # of a Where: each is a Crop
-_POWER_OF_SCALAR = 9  # BinaryOp: scalar to the power of x
 # Exponents that ncnn's UnaryOp computes for any base, and the operation (src/layer/unaryop.h).
 _POWERS = {2.0: 4, 0.5: 5, -0.5: 6, -1.0: 15}
 _SQUARE, _ABS = _POWERS[2.0], 0
@@ -79,7 +78,7 @@ def convert_variadic(node: Node, build: Builder) -> None:
         total = build.add_hidden("BinaryOp", node, [total, blob], wider, op_type=code)
     if is_mean:
         share = 1 / len(node.inputs)
-        build.add("BinaryOp", node, [total], shapes=[shape], op_type=_MUL, with_scalar=1, b=share)
+        build.add("BinaryOp", node, [total], shapes=[shape], op_type=binary_op.MUL, with_scalar=1, b=share)
     else:
         build.add("BinaryOp", node, [total, blobs[-1]], shapes=[shape], op_type=code)
 
@@ -91,7 +90,7 @@ def convert_pow(node: Node, build: Builder) -> None:
     """
     base, power = (scalar(build.constant(tensor)) for tensor in node.inputs)
     if base is not None and base > 0 and _keeps_shape(node, build, 1):
-        _with_scalar(node, build, node.inputs[1], base, _POWER_OF_SCALAR)
+        _with_scalar(node, build, node.inputs[1], base, binary_op.REVERSED_POW)
         return
     if power is None or not _keeps_shape(node, build, 0):
         raise node.unsupported("its exponent should be one constant")
@@ -104,7 +103,7 @@ def convert_pow(node: Node, build: Builder) -> None:
         build.add("UnaryOp", node, [blob], shapes=[shape], op_type=_POWERS[power])
     elif power == 3:
         square = build.add_hidden("UnaryOp", node, [blob], shape, op_type=_SQUARE)
-        build.add("BinaryOp", node, [square, blob], shapes=[shape], op_type=_MUL)
+        build.add("BinaryOp", node, [square, blob], shapes=[shape], op_type=binary_op.MUL)
     else:
         raise node.unsupported("its exponent should be the constant -1, -0.5, 0.5, 1, 2 or 3")
 
@@ -134,12 +133,12 @@ def convert_where(node: Node, build: Builder) -> None:
             build.define(name, np.where(mask, value, 0).astype(np.float32))
         else:
             blobs, shape = broadcast(node, build, [tensor, build.define(f"{name}_mask", mask)])
-            blob = build.add_hidden("BinaryOp", node, blobs, shape, op_type=_MUL)
+            blob = build.add_hidden("BinaryOp", node, blobs, shape, op_type=binary_op.MUL)
             full = np.broadcast_shapes(build.shape(tensor), mask.shape)
             build.see_hidden(name, blob, full)
         parts.append(name)
     blobs, shape = broadcast(node, build, parts)
-    build.add("BinaryOp", node, blobs, shapes=[shape], op_type=_ADD)
+    build.add("BinaryOp", node, blobs, shapes=[shape], op_type=binary_op.ADD)
 
 
 def _where_by_rows(node: Node, build: Builder, condition: Array) -> bool:
@@ -181,7 +180,7 @@ def convert_expand(node: Node, build: Builder) -> None:
         return
     ones = build.define(f"{node.outputs[0]}_ones", np.ones(shape, np.float32))
     blobs, target = broadcast(node, build, [node.inputs[0], ones])
-    build.add("BinaryOp", node, blobs, shapes=[target], op_type=_MUL)
+    build.add("BinaryOp", node, blobs, shapes=[target], op_type=binary_op.MUL)
 
 
 def _keeps_shape(node: Node, build: Builder, index: int) -> bool:

@@ -11,8 +11,8 @@ from ncnn_tools.onnx2ncnn.broadcasting import broadcast
 from ncnn_tools.onnx2ncnn.builder import Builder, as_floats
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape
+from ncnn_tools.schema import binary_op
 
-_DIV, _MAX = 3, 4  # ncnn's BinaryOp (src/layer/binaryop.h)
 _SMALLEST = float(np.finfo(np.float32).tiny)
 _MVN_EPSILON = 1e-9  # added to the deviation, in ONNX's definition and in ncnn (src/layer/mvn.cpp)
 
@@ -49,10 +49,10 @@ def _scale_and_shift(node: Node, build: Builder, values: list[Array], eps: float
         build.define(name, value.astype(np.float32).reshape(shape)) for name, value in constants.items()
     )
     blobs, target = broadcast(node, build, [tensor, scale])
-    scaled = build.add_hidden("BinaryOp", node, blobs, target, op_type=2)
+    scaled = build.add_hidden("BinaryOp", node, blobs, target, op_type=binary_op.MUL)
     build.see_hidden(f"{result}_scaled", scaled, build.shape(tensor))
     blobs, target = broadcast(node, build, [f"{result}_scaled", shift])
-    build.add("BinaryOp", node, blobs, shapes=[target], op_type=0)
+    build.add("BinaryOp", node, blobs, shapes=[target], op_type=binary_op.ADD)
 
 
 def convert_instance_normalization(node: Node, build: Builder) -> None:
@@ -156,8 +156,10 @@ def convert_lp_normalization(node: Node, build: Builder) -> None:
         fixbug0=1,
     )
     # Where all values are 0, so is the result: 0 / smallest.
-    positive = build.add_hidden("BinaryOp", node, [norm], reduced, op_type=_MAX, with_scalar=1, b=_SMALLEST)
-    build.add("BinaryOp", node, [blob, positive], shapes=[shape], op_type=_DIV)
+    positive = build.add_hidden(
+        "BinaryOp", node, [norm], reduced, op_type=binary_op.MAX, with_scalar=1, b=_SMALLEST
+    )
+    build.add("BinaryOp", node, [blob, positive], shapes=[shape], op_type=binary_op.DIV)
 
 
 def _last_axes(node: Node, build: Builder, kind: str) -> Layer:

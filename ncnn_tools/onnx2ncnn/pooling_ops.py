@@ -9,11 +9,10 @@ from ncnn_tools.onnx2ncnn.builder import Builder
 from ncnn_tools.onnx2ncnn.source import Node
 from ncnn_tools.onnx2ncnn.view import Shape
 from ncnn_tools.onnx2ncnn.window import Window, map_shape
-from ncnn_tools.schema import ParamValue
+from ncnn_tools.schema import ParamValue, binary_op
 
 _MAX, _AVERAGE = 0, 1
 _ABS, _SQUARE, _SQRT = 0, 4, 5  # ncnn's UnaryOp (src/layer/unaryop.h)
-_MUL = 2  # ncnn's BinaryOp (src/layer/binaryop.h)
 _VALID = 1  # ncnn's pad_mode (src/layer/pooling.cpp): the pads as given, and no window beyond them
 
 
@@ -60,7 +59,7 @@ def convert_lp_pooling(node: Node, build: Builder) -> None:
     params = _pooling_params(_AVERAGE, window, tail, include=True)
     values = build.add_hidden("UnaryOp", node, [blob], source, op_type=_ABS if order == 1 else _SQUARE)
     average = build.add_hidden("Pooling", node, [values], target, **params)
-    count = {"op_type": _MUL, "with_scalar": 1, "b": float(math.prod(window.kernel))}
+    count = {"op_type": binary_op.MUL, "with_scalar": 1, "b": float(math.prod(window.kernel))}
     if order == 1:
         build.add("BinaryOp", node, [average], shapes=[target], **count)
         return

@@ -14,11 +14,11 @@ from ncnn_tools.onnx2ncnn.shape_ops import tiled
 from ncnn_tools.onnx2ncnn.source import Array, Node
 from ncnn_tools.onnx2ncnn.view import Shape, View
 from ncnn_tools.onnx2ncnn.view_ops import transposed
+from ncnn_tools.schema import binary_op
 
 # ncnn's Gemm, constant_broadcast_type_c: one value for each column, or for each value, of the result
 # (src/layer/gemm.cpp).
 _ONE_A_COLUMN, _ONE_A_VALUE = 4, 3
-_ADD, _MUL = 0, 2  # ncnn's BinaryOp (src/layer/binaryop.h)
 
 
 def convert_gemm(node: Node, build: Builder) -> None:
@@ -52,7 +52,9 @@ def _gemm_in_parts(node: Node, build: Builder, views: Sequence[View], alpha: flo
     inputs, shape = _multiply(node, build, *views)
     product = build.add_hidden("MatMul", node, inputs, shape)
     if alpha != 1:
-        product = build.add_hidden("BinaryOp", node, [product], shape, op_type=_MUL, with_scalar=1, b=alpha)
+        product = build.add_hidden(
+            "BinaryOp", node, [product], shape, op_type=binary_op.MUL, with_scalar=1, b=alpha
+        )
     if not node.has_input(2) or beta == 0:
         build.see(node.outputs[0], View.of(product, shape))
         return
@@ -60,12 +62,14 @@ def _gemm_in_parts(node: Node, build: Builder, views: Sequence[View], alpha: flo
     if beta != 1:
         blob = build.blob_in_order(node, added)
         held = build.graph.shapes[blob]
-        scaled = build.add_hidden("BinaryOp", node, [blob], held, op_type=_MUL, with_scalar=1, b=beta)
+        scaled = build.add_hidden(
+            "BinaryOp", node, [blob], held, op_type=binary_op.MUL, with_scalar=1, b=beta
+        )
         build.see_hidden(f"{node.name}_c", scaled, build.shape(added))
         added = f"{node.name}_c"
     build.see_hidden(f"{node.name}_product", product, shape)
     blobs, target = broadcast(node, build, [f"{node.name}_product", added])
-    build.add("BinaryOp", node, blobs, shapes=[target], op_type=_ADD)
+    build.add("BinaryOp", node, blobs, shapes=[target], op_type=binary_op.ADD)
 
 
 def convert_matmul(node: Node, build: Builder) -> None:

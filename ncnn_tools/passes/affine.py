@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncnn_tools.graph import Graph, Layer, new_layer
+from ncnn_tools.schema import binary_op
 
 Float64 = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -21,7 +22,6 @@ Shape = tuple[int, ...]
 _ZERO_DEVIATION = 1e-4  # what ncnn divides by where √(var + eps) is 0 (src/layer/batchnorm.cpp)
 
 # ncnn's BinaryOp and UnaryOp (src/layer/binaryop.h, unaryop.h).
-_ADD, _SUB, _MUL, _DIV, _REVERSED_SUB = 0, 1, 2, 3, 7
 _NEGATE = 1
 
 
@@ -159,14 +159,14 @@ def _read_binary(graph: Graph, layer: Layer, producers: Mapping[str, Layer]) -> 
 
 def _of_constant(code: int, axis: int | None, values: Float64, *, constant_first: bool) -> Affine | None:
     one, zero = np.ones_like(values), np.zeros_like(values)
-    if code == _MUL:
+    if code == binary_op.MUL:
         return Affine(axis, values, zero)
-    if code == _ADD:
+    if code == binary_op.ADD:
         return Affine(axis, one, values)
-    if code in (_SUB, _REVERSED_SUB):
-        constant_taken = (code == _SUB) != constant_first  # x - c, not c - x
+    if code in (binary_op.SUB, binary_op.REVERSED_SUB):
+        constant_taken = (code == binary_op.SUB) != constant_first  # x - c, not c - x
         return Affine(axis, one, -values) if constant_taken else Affine(axis, -one, values)
-    if code == _DIV and not constant_first and (values != 0).all():
+    if code == binary_op.DIV and not constant_first and (values != 0).all():
         return Affine(axis, 1 / values, zero)
     return None
 

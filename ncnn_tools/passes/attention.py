@@ -21,8 +21,8 @@ import numpy as np
 from ncnn_tools.graph import Graph, Layer, new_layer, unique_name
 from ncnn_tools.passes.affine import Shape, memory_shape, read_affine
 from ncnn_tools.passes.wiring import Wiring
+from ncnn_tools.schema import binary_op
 
-_ADD = 0  # BinaryOp
 _SWAP_LAST = 1  # Permute order_type of three axes: (c, w, h)
 
 
@@ -83,7 +83,7 @@ def _scores(graph: Graph, wiring: Wiring, softmax: Layer) -> _Scores | None:
 
 def _mask(graph: Graph, wiring: Wiring, layer: Layer, shape: Shape) -> tuple[np.ndarray, str] | None:
     """Return the constant that a layer adds, (heads or 1, n, m), and the blob to which it adds it."""
-    if layer.type != "BinaryOp" or layer.get("op_type") != _ADD or len(layer.inputs) != 2:
+    if layer.type != "BinaryOp" or layer.get("op_type") != binary_op.ADD or len(layer.inputs) != 2:
         return None
     for place in (0, 1):
         memory = wiring.producers[layer.inputs[place]]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncnn_tools.graph import Graph, Layer
+from ncnn_tools.schema import binary_op
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
@@ -20,7 +21,6 @@ FLOAT_MAX = float(np.finfo(np.float32).max)
 _TOLERANCE = 2e-6
 
 # ncnn's BinaryOp and UnaryOp (src/layer/binaryop.h, unaryop.h).
-_ADD, _SUB, _MUL, _DIV, _POW, _REVERSED_SUB = 0, 1, 2, 3, 6, 7
 _NEGATE, _SQUARE, _TANH = 1, 4, 16
 _FUNCTIONS = {"Sigmoid": "sigmoid", "TanH": "tanh", "Erf": "erf", "Softplus": "softplus"}
 
@@ -161,10 +161,10 @@ def _power(a: Formula, b: Formula) -> Formula | None:
 
 
 _BINARY: Mapping[int, Callable[[Formula, Formula], Formula | None]] = {
-    _ADD: plus,
-    _SUB: _minus,
-    _MUL: times,
-    _DIV: _divide,
-    _POW: _power,
-    _REVERSED_SUB: lambda a, b: _minus(b, a),
+    binary_op.ADD: plus,
+    binary_op.SUB: _minus,
+    binary_op.MUL: times,
+    binary_op.DIV: _divide,
+    binary_op.POW: _power,
+    binary_op.REVERSED_SUB: lambda a, b: _minus(b, a),
 }

@@ -25,8 +25,7 @@ from ncnn_tools.passes.affine_moves import through_backwards
 from ncnn_tools.passes.linear import can_scale_outputs, fold_after, is_linear, output_axis
 from ncnn_tools.passes.normalization import NORMALIZATIONS, fold_after_norm, norm_axis
 from ncnn_tools.passes.wiring import Wiring
-
-_ADD, _SUB, _MUL = 0, 1, 2  # BinaryOp
+from ncnn_tools.schema import binary_op
 
 
 class _Step(NamedTuple):
@@ -149,9 +148,9 @@ class _Planner:
         sides = list(layer.inputs)
         if any(self._graph.shapes.get(side) != self._graph.shapes[blob] for side in sides):
             return None
-        if code in (_ADD, _SUB):
-            return self._sum(sides, affine, -1.0 if code == _SUB else 1.0)
-        if code == _MUL and affine.is_scale:
+        if code in (binary_op.ADD, binary_op.SUB):
+            return self._sum(sides, affine, -1.0 if code == binary_op.SUB else 1.0)
+        if code == binary_op.MUL and affine.is_scale:
             return self._first(*((side, affine) for side in sides))
         return None
 

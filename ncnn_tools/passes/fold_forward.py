@@ -22,8 +22,7 @@ from ncnn_tools.passes.affine import Affine, read_affine
 from ncnn_tools.passes.affine_moves import through_forwards
 from ncnn_tools.passes.linear import can_fold_before, fold_before, is_linear
 from ncnn_tools.passes.wiring import Wiring
-
-_MUL = 2  # BinaryOp
+from ncnn_tools.schema import binary_op
 
 
 class _Fold(NamedTuple):
@@ -130,6 +129,8 @@ class _Planner:
     def _product(self, layer: Layer, blob: str, affine: Affine) -> Affine | None:
         same = self._graph.shapes.get(layer.outputs[0]) == self._graph.shapes[blob]
         passes = (
-            layer.get("op_type") == _MUL and len(layer.inputs) == 2 and layer.inputs[0] != layer.inputs[1]
+            layer.get("op_type") == binary_op.MUL
+            and len(layer.inputs) == 2
+            and layer.inputs[0] != layer.inputs[1]
         )
         return affine if same and passes and affine.is_scale else None

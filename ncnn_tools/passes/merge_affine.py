@@ -12,8 +12,7 @@ from __future__ import annotations
 from ncnn_tools.graph import Graph, Layer, new_layer
 from ncnn_tools.passes.affine import Affine, AffineLayer, read_affine, scale_layer
 from ncnn_tools.passes.wiring import Wiring
-
-_ADD, _MUL = 0, 2  # BinaryOp
+from ncnn_tools.schema import binary_op
 
 
 def merge_affines(graph: Graph) -> int:
@@ -50,9 +49,9 @@ def _both(graph: Graph, first: AffineLayer, second: AffineLayer) -> Layer | None
 def _one_layer(layer: Layer, source: str, affine: Affine, shape: tuple[int, ...]) -> Layer | None:
     if affine.axis is None and affine.is_scale:
         factor = float(affine.factor[0])
-        return _with_scalar(layer, source, _MUL, factor)
+        return _with_scalar(layer, source, binary_op.MUL, factor)
     if affine.axis is None and (affine.factor == 1).all():
-        return _with_scalar(layer, source, _ADD, float(affine.offset[0]))
+        return _with_scalar(layer, source, binary_op.ADD, float(affine.offset[0]))
     along = affine.along(0, shape[0])
     return None if along is None else scale_layer(layer.name, source, layer.outputs[0], along)
 

@@ -21,8 +21,7 @@ from ncnn_tools.graph import Graph, Layer, new_layer
 from ncnn_tools.passes.affine import Float64, read_affine
 from ncnn_tools.passes.linear import CONVOLUTIONS, bias_vector, is_linear, set_weights, weight_matrix
 from ncnn_tools.passes.wiring import Wiring
-
-_ADD, _SUB = 0, 1  # BinaryOp
+from ncnn_tools.schema import binary_op
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,11 @@ def merge_parallel_convolutions(graph: Graph) -> int:
     merged = 0
     wiring = Wiring(graph)
     for layer in list(graph.layers):
-        if layer.type != "BinaryOp" or layer.get("op_type") not in (_ADD, _SUB) or len(layer.inputs) != 2:
+        if (
+            layer.type != "BinaryOp"
+            or layer.get("op_type") not in (binary_op.ADD, binary_op.SUB)
+            or len(layer.inputs) != 2
+        ):
             continue
         convolution = _merge(graph, wiring, layer)
         if convolution is not None:
@@ -99,7 +102,7 @@ def _merge(graph: Graph, wiring: Wiring, addition: Layer) -> Layer | None:
     options = [_branches(graph, wiring, blob) for blob in addition.inputs]
     for one in options[0]:
         for other in options[1]:
-            second = other.negated() if addition.get("op_type") == _SUB else other
+            second = other.negated() if addition.get("op_type") == binary_op.SUB else other
             convolution = _sum(addition, one, second) if one.source == other.source else None
             if convolution is not None:
                 return convolution

@@ -10,8 +10,8 @@ from __future__ import annotations
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.passes.linear import bias_vector, is_linear, output_count, rows, set_weights
 from ncnn_tools.passes.wiring import Wiring
+from ncnn_tools.schema import binary_op
 
-_ADD, _SUB = 0, 1  # BinaryOp
 _PRODUCTS = ("InnerProduct", "Gemm")
 
 
@@ -20,12 +20,16 @@ def merge_parallel_products(graph: Graph) -> int:
     merged = 0
     wiring = Wiring(graph)
     for layer in list(graph.layers):
-        if layer.type != "BinaryOp" or layer.get("op_type") not in (_ADD, _SUB) or len(layer.inputs) != 2:
+        if (
+            layer.type != "BinaryOp"
+            or layer.get("op_type") not in (binary_op.ADD, binary_op.SUB)
+            or len(layer.inputs) != 2
+        ):
             continue
         first, second = (wiring.producers[blob] for blob in layer.inputs)
         if not _can_merge(wiring, first, second):
             continue
-        sign = -1.0 if layer.get("op_type") == _SUB else 1.0
+        sign = -1.0 if layer.get("op_type") == binary_op.SUB else 1.0
         set_weights(first, rows(first) + sign * rows(second), bias_vector(first) + sign * bias_vector(second))
         first.outputs = layer.outputs
         graph.remove([second, layer])

@@ -21,8 +21,8 @@ import numpy as np
 from ncnn_tools.graph import Graph, Layer, new_layer, unique_name
 from ncnn_tools.passes.linear import bias_vector, is_linear, is_padded, rows, set_weights
 from ncnn_tools.passes.wiring import Wiring
+from ncnn_tools.schema import binary_op
 
-_ADD = 0  # BinaryOp
 _PASS = 16
 _INTERPOLATION = 2 * _PASS  # of one value: reads two rows, writes one
 _FUSIBLE = {"ReLU", "Clip", "Sigmoid", "Mish", "HardSwish"}
@@ -148,7 +148,7 @@ def _additions(graph: Graph, parts: list[Layer], convolution: Layer, taken: set[
     for part in parts[1:]:
         result = target if part is parts[-1] else unique_name(f"{target}_sum", taken)
         name = convolution.name if part is parts[-1] else result
-        layers.append(new_layer("BinaryOp", name, [total, *part.outputs], [result], op_type=_ADD))
+        layers.append(new_layer("BinaryOp", name, [total, *part.outputs], [result], op_type=binary_op.ADD))
         graph.shapes[result] = graph.shapes[target]
         total = result
     return layers

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.quantization.layers import is_depthwise
-from ncnn_tools.schema import Activation
+from ncnn_tools.schema import Activation, binary_op
 
-_ADD, _SUB = 0, 1  # BinaryOp
 _ELTWISE_SUM = 1
 _HOMOGENEOUS = (Activation.NONE, Activation.RELU, Activation.LEAKY_RELU)
 _CARRIERS = {"Split", "PReLU", "ReLU", "Pooling", "Interp", "Dropout", "Noop"}
@@ -139,6 +138,8 @@ def absorbs_output(layer: Layer) -> bool:
 def _is_sum(layer: Layer) -> bool:
     if layer.type == "BinaryOp":
         return (
-            layer.get("op_type") in (_ADD, _SUB) and not layer.get("with_scalar") and len(layer.inputs) == 2
+            layer.get("op_type") in (binary_op.ADD, binary_op.SUB)
+            and not layer.get("with_scalar")
+            and len(layer.inputs) == 2
         )
     return layer.type == "Eltwise" and bool(layer.get("op_type") == _ELTWISE_SUM)
