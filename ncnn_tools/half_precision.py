@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from ncnn_tools.graph import Graph, Storage, Weight
@@ -9,14 +11,16 @@ from ncnn_tools.graph import Graph, Storage, Weight
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def store_as_fp16(graph: Graph) -> Graph:
+def store_as_fp16(graph: Graph, except_for: Collection[str] = ()) -> Graph:
     """Return a copy whose fp32 weights are stored as fp16, as far as the format allows.
 
     Untagged weights (biases, slopes, scales) are always fp32 in a .bin. A weight beyond fp16's range (65504)
-    stays fp32 too, rather than becoming infinite.
+    stays fp32 too, rather than becoming infinite, and so do all of the layers that `except_for` names.
     """
     result = graph.copy()
     for layer in result.layers:
+        if layer.name in except_for:
+            continue
         for name, weight in layer.weights.items():
             if weight.storage is Storage.FP32 and _fits(weight):
                 layer.weights[name] = Weight(weight.data.astype(np.float16), Storage.FP16)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mobiledeploy.arrays import FloatArray
+from mobiledeploy.metrics import cosine
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,15 @@ def measure(reference: FloatArray, candidate: FloatArray) -> Figures | None:
     same = (r == c) | (np.isnan(r) & np.isnan(c))
     broken = int(np.count_nonzero(~finite & ~same))
     r, c = r[finite], c[finite]
-    cosine = _cosine(r, c)
+    angle = cosine(r, c)
     if broken:
-        return Figures(math.inf, math.inf, cosine, -math.inf, broken)
+        return Figures(math.inf, math.inf, angle, -math.inf, broken)
     difference = float(np.abs(c - r).max(initial=0.0))
     if difference == 0:
-        return Figures(0.0, 0.0, cosine, math.inf)
+        return Figures(0.0, 0.0, angle, math.inf)
     largest = float(np.abs(r).max())
     relative = difference / largest if largest else math.inf
-    return Figures(difference, relative, cosine, _snr(r, c))
-
-
-def _cosine(r: np.ndarray, c: np.ndarray) -> float:
-    lengths = float(np.linalg.norm(r)) * float(np.linalg.norm(c))
-    if lengths == 0:
-        return 1.0 if not r.any() and not c.any() else 0.0
-    return float(np.clip(r @ c / lengths, -1.0, 1.0))
+    return Figures(difference, relative, angle, _snr(r, c))
 
 
 def _snr(r: np.ndarray, c: np.ndarray) -> float:

@@ -8,6 +8,6 @@ unit and the source.
 from __future__ import annotations
 
 from mobiledeploy.metrics.mask import mask_iou
-from mobiledeploy.metrics.parity import max_abs, mean_abs
+from mobiledeploy.metrics.parity import cosine, max_abs, mean_abs, top1_agreement
 
-__all__ = ["mask_iou", "max_abs", "mean_abs"]
+__all__ = ["cosine", "mask_iou", "max_abs", "mean_abs", "top1_agreement"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ncnn_tools.calibration.agreement import half_differences
-from ncnn_tools.calibration.collect import Progress, collect_statistics
+from ncnn_tools.calibration.collect import Progress, available_cores, collect_statistics
 from ncnn_tools.calibration.files import read_calibration, write_calibration
 from ncnn_tools.calibration.histogram import Histogram
 from ncnn_tools.calibration.statistics import BlobStatistics, Calibration
@@ -16,6 +16,7 @@ __all__ = [
     "Histogram",
     "Method",
     "Progress",
+    "available_cores",
     "collect_statistics",
     "half_differences",
     "read_calibration",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ncnn_tools.quantization.apply import WEIGHT_THRESHOLDS, QuantizeOptions, quantize
-from ncnn_tools.quantization.chains import chain, check_chains
+from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains
 from ncnn_tools.quantization.equalization import equalize
-from ncnn_tools.quantization.layers import quantizable_layers
+from ncnn_tools.quantization.layers import INT8_TAKERS, quantizable_layers
 from ncnn_tools.quantization.scales import round_half_away
 from ncnn_tools.quantization.statistics import (
     ChannelRanges,
@@ -13,8 +13,11 @@ from ncnn_tools.quantization.statistics import (
     collect_input_statistics,
     collect_ranges,
 )
+from ncnn_tools.quantization.winograd import has_winograd
 
 __all__ = [
+    "INT8_GIVERS",
+    "INT8_TAKERS",
     "WEIGHT_THRESHOLDS",
     "ChannelRanges",
     "InputStatistics",
@@ -24,6 +27,7 @@ __all__ = [
     "collect_input_statistics",
     "collect_ranges",
     "equalize",
+    "has_winograd",
     "quantizable_layers",
     "quantize",
     "round_half_away",

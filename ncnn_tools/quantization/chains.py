@@ -15,7 +15,7 @@ from ncnn_tools.graph import Graph, Layer, Storage, Weight
 from ncnn_tools.quantization.layers import is_int8
 
 _REQUANTIZE = 100  # added to int8_scale_term
-_GIVE_INT8 = ("Convolution", "ConvolutionDepthWise")
+INT8_GIVERS = ("Convolution", "ConvolutionDepthWise")
 
 
 def chain(graph: Graph) -> int:
@@ -23,7 +23,7 @@ def chain(graph: Graph) -> int:
     consumers = graph.consumers()
     chained = 0
     for layer in graph.layers:
-        if layer.type not in _GIVE_INT8 or not is_int8(layer) or gives_int8(layer):
+        if layer.type not in INT8_GIVERS or not is_int8(layer) or gives_int8(layer):
             continue
         scale = _common_input_scale(graph, layer.outputs[0], consumers)
         if scale is not None:

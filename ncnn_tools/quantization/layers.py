@@ -9,6 +9,7 @@ from ncnn_tools.graph import Graph, Layer
 
 # int8_scale_term: 2 for Convolution and InnerProduct, 1 for depthwise with a scale a group (as upstream writes).
 SCALE_TERM = {"Convolution": 2, "InnerProduct": 2, "ConvolutionDepthWise": 1}
+INT8_TAKERS = tuple(SCALE_TERM)
 
 
 def quantizable_layers(graph: Graph) -> list[Layer]:

@@ -51,7 +51,12 @@ class QuantizedRange:
 
 def runs_winograd(layer: Layer) -> bool:
     """Return whether ncnn may run a convolution as winograd, on any CPU."""
-    if layer.type != "Convolution" or layer.feature_mask & MASK_NO_WINOGRAD:
+    return has_winograd(layer) and not layer.feature_mask & MASK_NO_WINOGRAD
+
+
+def has_winograd(layer: Layer) -> bool:
+    """Return whether a layer is one that ncnn's winograd kernels are for: a dense 3x3 convolution of stride 1."""
+    if layer.type != "Convolution":
         return False
     shape = [
         layer.get(name)

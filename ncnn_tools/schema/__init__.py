@@ -10,6 +10,9 @@ from collections.abc import Mapping
 
 from ncnn_tools.schema.base import (
     FEATURE_MASK_ID,
+    MASK_NO_FP16_ARITHMETIC,
+    MASK_NO_FP16_STORAGE,
+    MASK_NO_SGEMM,
     MASK_NO_WINOGRAD,
     Activation,
     LayerSchema,
@@ -31,6 +34,9 @@ LAYERS: Mapping[str, LayerSchema] = {
 __all__ = [
     "FEATURE_MASK_ID",
     "LAYERS",
+    "MASK_NO_FP16_ARITHMETIC",
+    "MASK_NO_FP16_STORAGE",
+    "MASK_NO_SGEMM",
     "MASK_NO_WINOGRAD",
     "Activation",
     "Fp16",

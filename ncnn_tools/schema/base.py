@@ -12,7 +12,10 @@ ParamValue = int | float | str | tuple[int, ...] | tuple[float, ...]
 # The id, in every layer, of the mask of what ncnn is not to use for it (src/net.cpp). Id 30 holds shape hints.
 FEATURE_MASK_ID = 31
 
-# A bit of the feature mask (get_masked_option in src/net.cpp).
+# Bits of the feature mask (get_masked_option in src/net.cpp).
+MASK_NO_FP16_ARITHMETIC = 1
+MASK_NO_FP16_STORAGE = 2
+MASK_NO_SGEMM = 32
 MASK_NO_WINOGRAD = 64
 
 

@@ -1,0 +1,130 @@
+"""`make_mixed`: from prices and errors to the mix that is the fastest on a device and right enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mobiledeploy.mixed.advice import LEAST_SHARE, advice, int8_share
+from mobiledeploy.mixed.confirm import contest
+from mobiledeploy.mixed.document import Findings, plan_document
+from mobiledeploy.mixed.errors import layer_errors
+from mobiledeploy.mixed.judge import Judge
+from mobiledeploy.mixed.plan import Plan
+from mobiledeploy.mixed.prices import price_model
+from mobiledeploy.mixed.search import Problem, cheapest_within
+from mobiledeploy.mixed.stock import uniform_int8
+from mobiledeploy.mixed.trial import EXACT, Prices, TrialBench
+from mobiledeploy.mixed.trials import uniform_trials
+from ncnn_tools.graph import Graph
+from ncnn_tools.mixed import Choice, Precision, Stock, mix
+
+Choices = Mapping[str, Choice]
+
+# How many samples each layer's int8 is tried on alone: it ranks layers; the bound is checked on all.
+_SAMPLES_A_LAYER = 8
+
+# What a choice other than ncnn's own has to save, as a share of the whole: by so much medians of layers differ
+# between two runs of the same. The larger one leaves only what pays without doubt. Counts are exact.
+_LEAST = (0.0005, 0.002)
+
+_ROUNDS = 2  # of measuring mixes layer by layer and searching again
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A mix, and the plan that says how it came about."""
+
+    graph: Graph
+    plan: Plan
+
+
+def make_mixed(stock: Stock, judge: Judge, bench: TrialBench, floats: Precision = "fp16") -> Mixed:
+    """Find the fastest mix on the bench's device that keeps the judge's bound.
+
+    `floats` is what layers that are not int8 run in. The uniform variants are contenders too, and stand in the plan.
+    Raises what `benchmark` raises.
+    """
+    search = _Search(stock, judge, bench, floats)
+    candidates = search.candidates()
+    uniform = {
+        EXACT: _all(stock, "fp32"),
+        "fp16": _all(stock, "fp16"),
+        "int8": {**_all(stock, floats), **uniform_int8(stock)},
+    }
+    contenders = {**uniform, **candidates}
+    graphs = {name: search.mixed(choices) for name, choices in contenders.items()}
+    found = contest(bench, graphs)
+    figures = {name: judge.figures(graphs[name]) for name in contenders}
+    winner = found.fastest([name for name in contenders if name == EXACT or figures[name].keeps(judge.bound)])
+    before, after = search.before_and_after(graphs[winner])
+    findings = Findings(
+        stock.float, contenders, winner, found.wholes, figures, search.model, search.errors, before, after
+    )
+    return Mixed(graphs[winner], Plan(plan_document(findings, bench, judge.bound, search.advice)))
+
+
+def _all(stock: Stock, precision: Precision) -> dict[str, Choice]:
+    return {layer.name: Choice(precision) for layer in stock.float.layers}
+
+
+class _Search:
+    """One search on one device."""
+
+    def __init__(self, stock: Stock, judge: Judge, bench: TrialBench, floats: Precision) -> None:
+        self.stock, self.judge, self.bench, self.floats = stock, judge, bench, floats
+        self.advice = advice(stock.float, bench.device.facts)
+        for sentence in self.advice:
+            bench.progress(sentence, 0, 0)
+
+    def mixed(self, choices: Choices) -> Graph:
+        """Return the graph of a mix; a layer without a choice is `floats`."""
+        return mix(self.stock, {**_all(self.stock, self.floats), **choices})
+
+    def candidates(self) -> dict[str, dict[str, Choice]]:
+        """Return the mixes that deserve to be measured as wholes, by name, each once."""
+        precisions: list[Precision] = [self.floats]
+        if int8_share(self.stock.float) >= LEAST_SHARE:
+            precisions.append("int8")
+        trials = uniform_trials(self.stock, precisions)
+        measured = self.bench.prices({name: trial.graph for name, trial in trials.items()})
+        self.model = price_model(self.stock.float, trials, measured)
+        self.base = measured[self.floats]
+        few = replace(self.judge, samples=self.judge.samples[:_SAMPLES_A_LAYER])
+        self.errors = layer_errors(self.stock, self.model, few, self.bench.progress)
+        found: dict[str, dict[str, Choice]] = {}
+        for _ in range(_ROUNDS):
+            new = {name: choices for name, choices in self._solve().items() if choices not in found.values()}
+            if not new:
+                break
+            names = {name: f"mixed-{len(found) + place}" for place, name in enumerate(new)}
+            in_place = self._prices({names[name]: self.mixed(choices) for name, choices in new.items()})
+            for name, choices in new.items():
+                found[names[name]] = choices
+                self.model = self.model.corrected(choices, in_place[names[name]])
+        return found
+
+    def _prices(self, graphs: Mapping[str, Graph]) -> dict[str, Prices]:
+        """Price mixes layer by layer, as if the device were as fast as when the base was priced."""
+        found = self.bench.prices({self.floats: self.mixed({}), **graphs})
+        scale = self.base.whole / found.pop(self.floats).whole
+        return {name: prices.scaled(scale) for name, prices in found.items()}
+
+    def before_and_after(self, graph: Graph) -> tuple[Prices, Prices]:
+        """Price the network layer by layer, all float as ncnn has it and as the mix has it, in one run."""
+        found = self.bench.prices({self.floats: self.mixed({}), "mixed": graph})
+        return found[self.floats], found["mixed"]
+
+    def _solve(self) -> dict[str, dict[str, Choice]]:
+        """Search by what is known now: without int8, and with it, each by both ideas of what pays."""
+        found: dict[str, dict[str, Choice]] = {}
+        for least in _LEAST if self.bench.timed else (0.0,):
+            problem = Problem(self.model, self.errors, least * self.base.whole)
+            for choices in (problem.all_float(), cheapest_within(problem, self._is_right)):
+                if choices not in found.values():
+                    found[f"{len(found)}"] = choices
+        return found
+
+    def _is_right(self, choices: Choices) -> bool:
+        self.bench.progress("searching for the fastest mix", 0, 0)
+        return self.judge.figures(self.mixed(choices)).keeps(self.judge.bound)

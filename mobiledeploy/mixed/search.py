@@ -1,0 +1,126 @@
+"""The cheapest mix that is right enough.
+
+Minimized is price + multiplier * error over all choices; the multiplier is then found at which the error is just
+within the bound (the Lagrangian relaxation of a knapsack: H. Everett, "Generalized Lagrange multiplier method for
+solving problems of optimum allocation of resources", Operations Research 11, 1963). Each layer's error counts for
+itself, as HAWQ-V2 (Z. Dong et al., NeurIPS 2020) sums up its sensitivities; the prices of neighbours depend on each
+other, so that the minimum is looked for by moving one layer or a chain of layers at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mobiledeploy.mixed.prices import PriceModel
+from ncnn_tools.mixed import Choice
+
+Choices = Mapping[str, Choice]
+
+_HALVINGS = 12  # of the multiplier's range, on a scale of logarithms: 8 decades to a factor of 1.005
+_DECADES = 8
+_MOST_SWEEPS = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a search knows: prices, the error that each layer's int8 choices add, and what is worth a change.
+
+    `errors` are in the unit of `Judge.squared_error`; those of float choices are 0, and a layer without any stays
+    float. A choice that is not a layer's
+    first float one has to save at least `least` (in the unit of the prices): times are uncertain by as much.
+    """
+
+    model: PriceModel
+    errors: Mapping[str, Mapping[Choice, float]]
+    least: float
+
+    def error(self, choices: Choices) -> float:
+        """Return the sum of the layers' errors."""
+        return sum(self.errors.get(name, {}).get(choice, 0.0) for name, choice in choices.items())
+
+    def all_float(self) -> dict[str, Choice]:
+        """Return the cheapest mix without int8."""
+        return {name: self._options(name, 0.0)[0] for name in self.model.own}
+
+    def cheapest(self, multiplier: float) -> dict[str, Choice]:
+        """Return the mix of the least price + multiplier * error that moves from all float and from all int8 find."""
+        options = {name: self._options(name, multiplier) for name in self.model.own}
+        starts = [{name: of_layer[place] for name, of_layer in options.items()} for place in (0, -1)]
+        found = [self._descend(start, options, multiplier) for start in starts]
+        return min(found, key=lambda choices: self._cost(choices, multiplier))
+
+    def _options(self, name: str, multiplier: float) -> list[Choice]:
+        """Return the best float choice of a layer, and the best int8 one if it has any."""
+        own = self.model.own[name]
+        floats = [choice for choice in own if choice.precision != "int8"]
+        int8 = [choice for choice in own if choice.precision == "int8"]
+        best = [self._best(floats, own)]
+        if int8 and name in self.errors:
+            errors = self.errors[name]
+            best.append(self._best(int8, {c: own[c] + multiplier * errors[c] for c in int8}))
+        return best
+
+    def _best(self, choices: list[Choice], costs: Mapping[Choice, float]) -> Choice:
+        """Return the first choice, which is ncnn's own, unless another one is clearly better."""
+        first = choices[0]
+        best = min(choices, key=lambda choice: costs[choice])
+        return best if costs[first] - costs[best] > self.least else first
+
+    def _cost(self, choices: Choices, multiplier: float) -> float:
+        int8 = sum(choice.precision == "int8" for choice in choices.values())
+        return self.model.price(choices) + multiplier * self.error(choices) + self.least * int8
+
+    def _descend(
+        self, start: dict[str, Choice], options: Mapping[str, list[Choice]], multiplier: float
+    ) -> dict[str, Choice]:
+        """Make moves as long as they lower the cost."""
+        choices, cost = start, self._cost(start, multiplier)
+        moves = self._moves(options)
+        for _ in range(_MOST_SWEEPS):
+            before = cost
+            for names, place in moves:
+                moved = {**choices, **{name: options[name][place] for name in names}}
+                if moved != choices and (lower := self._cost(moved, multiplier)) < cost - 1e-12:
+                    choices, cost = moved, lower
+            if cost == before:
+                break
+        return choices
+
+    def _moves(self, options: Mapping[str, list[Choice]]) -> list[tuple[list[str], int]]:
+        """Return what may change at once: a layer, or one with all that read it, to float (0) or to int8 (-1)."""
+        single = [[name] for name in options]
+        chains = [
+            [name, *readers]
+            for name, readers in self.model.surroundings.readers.items()
+            if readers and name in options and all(reader in options for reader in readers)
+        ]
+        return [(names, place) for names in [*single, *chains] for place in (0, -1)]
+
+
+def cheapest_within(problem: Problem, is_right: Callable[[Choices], bool]) -> dict[str, Choice]:
+    """Return the cheapest mix that is right enough, which is all float where no other is.
+
+    `is_right` measures a mix; it is asked some fifteen times.
+    """
+    free = problem.cheapest(0.0)
+    if is_right(free):
+        return free
+    scale = problem.model.price(free) / max(problem.error(free), 1e-30)
+    low, high = math.log(scale) - _DECADES * math.log(10) / 2, math.log(scale) + _DECADES * math.log(10) / 2
+    best = problem.cheapest(math.exp(high))
+    if not is_right(best):
+        return problem.all_float()
+    tried: dict[tuple[tuple[str, Choice], ...], bool] = {}
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        found = problem.cheapest(math.exp(middle))
+        key = tuple(sorted(found.items()))
+        if key not in tried:
+            tried[key] = is_right(found)
+        if tried[key]:
+            high, best = middle, found
+        else:
+            low = middle
+    return best
