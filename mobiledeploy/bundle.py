@@ -90,6 +90,11 @@ class Bundle:
         """The ONNX reference."""
         return self.path / ONNX_FILE
 
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """What each part was made of (`convert.keys`); a part that is not in it, of an older bundle, is not known."""
+        return self.manifest.get("keys") or {}
+
     def samples(self) -> dict[str, Path]:
         """Map each input's name to its samples: a .npy of float32 (N, ...)."""
         return {tensor.name: self.path / SAMPLES / sample_file(tensor.blob) for tensor in self.inputs}

@@ -10,7 +10,7 @@ import numpy as np
 
 from mobiledeploy.arrays import FloatArray
 from mobiledeploy.convert.doubts import InputFacts, doubts_of, input_facts
-from mobiledeploy.convert.samples import InputData
+from mobiledeploy.convert.samples import Inputs
 from mobiledeploy.errors import ConversionError
 from mobiledeploy.progress import Progress
 from ncnn_tools.calibration import Calibration, collect_statistics, half_differences, threshold
@@ -37,23 +37,21 @@ class Calibrated:
 class _Samples(Sequence[Mapping[str, FloatArray]]):
     """The calibration files as samples, each loaded when it is asked for, with what was seen in it."""
 
-    data: InputData
+    data: Inputs
     blob: str
     facts: dict[int, InputFacts] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.data.files)
+        return len(self.data)
 
     def __getitem__(self, place: Any) -> Any:
-        file = self.data.files[place]
-        (sample,) = self.data.load([file])
-        (values,) = sample.values()
-        self.facts[place] = input_facts(file.name, values[0])
+        (values,) = self.data.sample(place).values()
+        self.facts[place] = input_facts(self.data.name(place), values[0])
         return {self.blob: values[0]}
 
 
-def calibrate(graph: Graph, data: InputData, progress: Progress) -> Calibrated:
-    """Run the calibration files through the fp32 graph; takes statistics of each blob that could be quantized.
+def calibrate(graph: Graph, data: Inputs, progress: Progress) -> Calibrated:
+    """Run calibration inputs through the fp32 graph; takes statistics of each blob that could be quantized.
 
     Raises ConversionError where a value is not finite, UsageError for a file that can't be read.
     """

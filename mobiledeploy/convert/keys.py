@@ -1,18 +1,26 @@
-"""What each part of a bundle depends on, as one key a part: equal keys mean that nothing has changed."""
+"""What each part of a bundle depends on, as one key a part: equal keys mean that nothing has changed.
+
+`convert` finds them from a request (`Plan`), `quantize` from the bundle that it changes; both make the same key for
+the same variant, so that each knows what the other made.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import ncnn_tools
-from mobiledeploy.bundle import file_hash
+from mobiledeploy.bundle import Bundle, file_hash
+from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.request import ConvertRequest
+from mobiledeploy.matte import Matte
+from mobiledeploy.preprocessing import Preprocessing
 
 _TOOLS = ("mobiledeploy", "ncnn", "onnx", "onnxsim", "onnxruntime", "torch")
 
@@ -25,7 +33,7 @@ class Plan:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """A key for the ONNX reference, the samples, each precision, and what the manifest says of all of them.
+        """A key for the ONNX reference, the float graph, the samples, each precision, and what is said of them all.
 
         With int8 there is one for the calibration statistics, which no method changes.
         """
@@ -38,20 +46,22 @@ class Plan:
             request.trust_checkpoint,
             self.tools,
         )
-        preprocessing = request.preprocessing.to_json() if request.preprocessing else None
-        samples = _digest(onnx, preprocessing, _folder_digest(request.calibration))
-        mask = [request.mask, request.mask_activation]
+        samples = samples_key(onnx, request.preprocessing, request.calibration)
+        graph = graph_key(onnx, self.converter)
+        mask = _mask(request.matte)
         keys = {
             "onnx": onnx,
+            "graph": graph,
             "samples": samples,
             "description": _digest(request.name, mask, request.untrained, _code_digest()),
-            "free_sizes": _digest(samples, self.converter, _code_digest()),
+            "free_sizes": _digest(samples, graph, _code_digest()),
         }
-        if "int8" in request.precisions:
-            keys["calibration"] = _digest(samples, self.converter, _code_digest())
         for precision in request.precisions:
-            calibrated = request.method if precision == "int8" else None
-            keys[precision] = _digest(samples, precision, calibrated, mask, self.converter, _code_digest())
+            if precision == "int8":
+                calibration = keys["calibration"] = calibration_key(graph, samples)
+                keys["int8"] = int8_key(graph, samples, request.matte, calibration, samples, request.int8)
+            else:
+                keys[precision] = variant_key(graph, samples, precision, request.matte)
         return keys
 
     @cached_property
@@ -65,6 +75,51 @@ class Plan:
     def tools(self) -> dict[str, str]:
         """Versions of what the conversion runs on, as far as it is installed."""
         return {tool: found for tool in _TOOLS if (found := _version(tool))}
+
+
+@dataclass(frozen=True)
+class Older:
+    """The bundle that parts can be taken over from, if there is one, and the keys of the new one."""
+
+    bundle: Bundle | None
+    keys: Mapping[str, str]
+
+    def same(self, part: str) -> Bundle | None:
+        """Return the older bundle if this part of it is still right."""
+        if self.bundle is None or part not in self.keys or self.bundle.keys.get(part) != self.keys[part]:
+            return None
+        return self.bundle
+
+
+def graph_key(onnx: str, converter: Mapping[str, str | None]) -> str:
+    """Return the key of the float graph, for that of its ONNX reference and what converted it."""
+    return _digest(onnx, converter, _code_digest())
+
+
+def samples_key(onnx: str, preprocessing: Preprocessing | None, folder: Path | None) -> str:
+    """Return the key of inputs made of a folder's files; of noise where there is none."""
+    return _digest(onnx, preprocessing.to_json() if preprocessing else None, _folder_digest(folder))
+
+
+def calibration_key(graph: str, inputs: str) -> str:
+    """Return the key of the statistics that a graph's activations have on these inputs."""
+    return _digest(graph, inputs, _code_digest())
+
+
+def variant_key(graph: str, samples: str, precision: str, matte: Matte | None) -> str:
+    """Return the key of a variant in floats, which is compared with onnxruntime on these samples."""
+    return _digest(graph, samples, precision, _mask(matte), _code_digest())
+
+
+def int8_key(
+    graph: str, samples: str, matte: Matte | None, calibration: str, inputs: str, options: Int8Options
+) -> str:
+    """Return the key of an int8 variant: as `variant_key`, with the statistics and inputs that it is made by."""
+    return _digest(variant_key(graph, samples, "int8", matte), calibration, inputs, options.to_json())
+
+
+def _mask(matte: Matte | None) -> list[str] | None:
+    return [matte.output, matte.activation] if matte else None
 
 
 def _digest(*values: object) -> str:

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobiledeploy.convert.converters import CONVERTERS, FOREIGN_CONVERTERS, OURS, ForeignConverter
+from mobiledeploy.convert.converters import OURS, ForeignConverter, foreign_converter
+from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.errors import UsageError
 from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing, list_images
 from mobiledeploy.toml_file import read_toml
-from ncnn_tools.calibration import Method
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
 Shape = tuple[int, ...]
-
-# Told what is being done, and how far it is: (step, done, total); a total of 0 is not known.
 
 
 @dataclass(frozen=True)
@@ -128,11 +126,12 @@ class ConvertRequest:
     @property
     def foreign_converter(self) -> ForeignConverter | None:
         """The converter that was asked for, where it is not ours; UsageError for an unknown one."""
-        if self.converter not in CONVERTERS:
-            raise UsageError(
-                f"there is no converter {self.converter!r}", hint=f"There are: {', '.join(CONVERTERS)}."
-            )
-        return FOREIGN_CONVERTERS.get(self.converter)
+        return foreign_converter(self.converter)
+
+    @property
+    def int8(self) -> Int8Options:
+        """By which methods int8 is made."""
+        return Int8Options(self.method)
 
     @property
     def from_onnx(self) -> bool:
@@ -162,10 +161,7 @@ class ConvertRequest:
                 "int8 needs pictures to calibrate on",
                 hint="Add --calibration DIR, or leave int8 out of --precision.",
             )
-        try:
-            Method.parse(self.method)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        self.int8.check()
         if self.calibration is not None:
             list_images(self.calibration)
 

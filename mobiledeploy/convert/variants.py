@@ -11,9 +11,12 @@ import numpy as np
 import onnx
 
 from mobiledeploy.arrays import FloatArray
+from mobiledeploy.convert.converters import ForeignConverter
 from mobiledeploy.errors import ConversionError
 from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
+from mobiledeploy.progress import Progress
+from mobiledeploy.source.onnx_file import OnnxFile
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.errors import NcnnToolsError
@@ -42,6 +45,19 @@ def build_graph(model: onnx.ModelProto) -> Graph:
             f"can't be converted to ncnn: {error}",
             hint="Replace the operator in the network, or export it so that it does not arise.",
         ) from error
+
+
+def float_graph(
+    foreign: ForeignConverter | None, onnx_path: Path, file: OnnxFile, progress: Progress
+) -> Graph:
+    """Turn the ONNX reference, `file` at `onnx_path`, into a graph by a foreign converter, or by ours for None.
+
+    Raises ConversionError where that can't be done.
+    """
+    if foreign is None:
+        return build_graph(file.model)
+    progress(f"converting with {foreign.name}", 0, 0)
+    return foreign.convert(onnx_path, file)
 
 
 def make_variant(graph: Graph, precision: str) -> Graph:

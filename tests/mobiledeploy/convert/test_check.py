@@ -14,8 +14,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from mobiledeploy.convert import check, convert, pipeline
-from mobiledeploy.convert.pipeline import build_graph
+from mobiledeploy.convert import check, convert, pipeline, variants
+from mobiledeploy.convert.variants import build_graph
 from mobiledeploy.errors import ConversionError
 from mobiledeploy.source.reference import open_session, relative_error
 from mobiledeploy.source.reference import run as run_onnx
@@ -70,7 +70,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fault], None]:
             fault(graph)
             return graph
 
-        monkeypatch.setattr(pipeline, "build_graph", faulty)
+        monkeypatch.setattr(variants, "build_graph", faulty)
         monkeypatch.setattr(pipeline, "IsolatedRuntime", functools.partial(IsolatedRuntime, time_limit_s=2))
 
     return stage

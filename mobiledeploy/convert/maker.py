@@ -1,0 +1,106 @@
+"""What `convert` and `quantize` share: the variants of a bundle that is being built, made or taken over."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mobiledeploy.bundle import Bundle
+from mobiledeploy.convert.calibration import CALIBRATION_FILE, Calibrated, calibrate, calibration_facts
+from mobiledeploy.convert.check import VariantCheck
+from mobiledeploy.convert.int8 import equalize_calibrated, quantize_calibrated
+from mobiledeploy.convert.int8_options import Int8Options
+from mobiledeploy.convert.keys import Older
+from mobiledeploy.convert.samples import Inputs
+from mobiledeploy.convert.variants import make_variant, write_variant
+from mobiledeploy.progress import Progress
+from ncnn_tools.calibration import read_calibration, write_calibration
+from ncnn_tools.graph import Graph
+
+
+@dataclass
+class VariantMaker:
+    """Makes variants of `graph`, the network in fp32, in `folder`, and compares each with onnxruntime.
+
+    `data` is what int8 is calibrated on. What has not changed since the `older` bundle is taken over from there.
+    `fp32_first` says that fp32 is a variant that is made before all others, which checks the graph.
+    """
+
+    graph: Graph
+    data: Inputs
+    check: VariantCheck
+    folder: Path
+    older: Older
+    int8: Int8Options
+    progress: Progress
+    fp32_first: bool
+    _checked: bool = field(default=False, init=False)
+    _calibration_facts: dict[str, Any] | None = field(default=None, init=False)
+
+    def make(self, precision: str) -> dict[str, Any]:
+        """Make a variant, or take it over; returns what the manifest says of it."""
+        if older := self.older.same(precision):
+            return self.take_over(older, precision)
+        self.check_fp32()
+        if precision == "int8":
+            graph, facts = self._quantized()
+        else:
+            graph, facts = self.graph, {}
+        self.progress(f"writing {precision}", 0, 0)
+        facts |= write_variant(make_variant(graph, precision), self.folder, precision)
+        return {**facts, "parity": self.parity(precision)}
+
+    def take_over(self, older: Bundle, precision: str) -> dict[str, Any]:
+        """Copy a variant's files; returns what the manifest says of it."""
+        variant = older.variant(precision)
+        for file in (variant.param, variant.bin):
+            shutil.copyfile(file, self.folder / file.name)
+        return dict(older.manifest["variants"][precision])
+
+    def parity(self, precision: str) -> dict[str, Any]:
+        """Compare a variant that is in the folder with onnxruntime; raises as `VariantCheck.files` does."""
+        self.progress(f"comparing {precision} with onnxruntime", 0, 0)
+        return self.check.files(self.folder, precision)
+
+    def check_fp32(self) -> None:
+        """Check the graph that the variants are made of, once, where it is none of them itself."""
+        if self.fp32_first or self._checked:
+            return
+        self.progress("comparing fp32 with onnxruntime", 0, 0)
+        self.check.graph(self.graph)
+        self._checked = True
+
+    @cached_property
+    def calibrated(self) -> Calibrated:
+        """The statistics of the calibration inputs, by a pass over them or from the older bundle; now in `folder`."""
+        file = self.folder / CALIBRATION_FILE
+        file.parent.mkdir()
+        if older := self.older.same("calibration"):
+            shutil.copyfile(older.path / CALIBRATION_FILE, file)
+            doubts = older.manifest["calibration"]["doubts"]
+            return Calibrated(read_calibration(file), tuple(doubts))
+        self.check_fp32()
+        calibrated = calibrate(self.graph, self.data, self.progress)
+        write_calibration(calibrated.statistics, file)
+        return calibrated
+
+    def calibration_facts(self) -> dict[str, Any] | None:
+        """Return what the manifest says of the calibration, once int8 is made; None where there is none."""
+        if older := self.older.same("int8"):
+            _ = self.calibrated  # takes the file over
+            return dict(older.manifest["calibration"])
+        return self._calibration_facts
+
+    def _quantized(self) -> tuple[Graph, dict[str, Any]]:
+        """Return the int8 graph and how it was made; `rescaled` are the blobs that equal no ONNX tensor any more."""
+        graph, calibrated = self.graph, self.calibrated
+        facts: dict[str, Any] = {"quantization": self.int8.to_json()}
+        if self.int8.equalize:
+            graph, equalized = equalize_calibrated(graph, self.data, self.progress)
+            calibrated = Calibrated(equalized.statistics, calibrated.doubts)
+            facts["rescaled"] = sorted(set(self.graph.origins) - set(graph.origins))
+        self._calibration_facts = calibration_facts(calibrated, self.int8.method)
+        return quantize_calibrated(graph, self.data, calibrated, self.int8, self.progress), facts
