@@ -99,6 +99,12 @@ class Bundle:
         """Map each input's name to its samples: a .npy of float32 (N, ...)."""
         return {tensor.name: self.path / SAMPLES / sample_file(tensor.blob) for tensor in self.inputs}
 
+    def origins(self, precision: str) -> dict[str, str]:
+        """Map a variant's blobs to the ONNX tensors that they equal; those that equalization scaled equal none."""
+        rescaled = self.manifest["variants"][precision].get("rescaled", ())
+        blobs = self.manifest.get("blobs", {})
+        return {blob: tensor for blob, tensor in blobs.items() if blob not in rescaled}
+
     def variant(self, precision: str) -> Variant:
         """Return a variant by its precision; UsageError names those that are there."""
         if precision not in self.variants:
@@ -130,6 +136,14 @@ def open_bundle(path: Path) -> Bundle:
                 f"{file}: changed since it was converted", hint="Convert again, or restore the file."
             )
     return bundle
+
+
+def whole_bundle(path: Path) -> Bundle | None:
+    """Return the bundle that stands in a place, if there is one and it is whole."""
+    try:
+        return open_bundle(path)
+    except UsageError:
+        return None
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

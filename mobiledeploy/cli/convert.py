@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mobiledeploy.cli.options import format_option, precision_option
+from mobiledeploy.cli.options import calibration_method_option, format_option, precision_option
 from mobiledeploy.cli.output import print_table
 from mobiledeploy.cli.progress import step_progress
 from mobiledeploy.errors import UsageError
@@ -28,15 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures or .npy for int8."
 )
-@click.option(
-    "--calibration-method",
-    "--method",
-    "method",
-    metavar="NAME",
-    default="mse",
-    show_default=True,
-    help="Where int8 clips activations: mse, absmax, percentile[:99.99], cosine or kl.",
-)
+@calibration_method_option
 @click.option(
     "--converter",
     type=click.Choice(["mobiledeploy", "pnnx", "onnx2ncnn"]),

@@ -24,6 +24,16 @@ serial_option = click.option(
     "-s", "--serial", metavar="SERIAL", help="The device: a serial or HOST:PORT.  [default: $ANDROID_SERIAL]"
 )
 
+calibration_method_option = click.option(
+    "--calibration-method",
+    "--method",
+    "method",
+    metavar="NAME",
+    default="mse",
+    show_default=True,
+    help="Where int8 clips activations: mse, absmax, percentile[:99.99], cosine or kl.",
+)
+
 
 def precision_option(default: str) -> Decorator:
     """Return the option for a list of precisions; `default` says in words what leaving it out means."""

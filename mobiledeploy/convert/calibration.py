@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 
 from mobiledeploy.arrays import FloatArray
+from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.doubts import InputFacts, doubts_of, input_facts
 from mobiledeploy.convert.samples import Inputs
-from mobiledeploy.errors import ConversionError
+from mobiledeploy.errors import ConversionError, UsageError
 from mobiledeploy.progress import Progress
-from ncnn_tools.calibration import Calibration, collect_statistics, half_differences, threshold
+from ncnn_tools.calibration import (
+    Calibration,
+    collect_statistics,
+    half_differences,
+    read_calibration,
+    threshold,
+)
+from ncnn_tools.errors import NcnnToolsError
 from ncnn_tools.graph import Graph
 from ncnn_tools.quantization import quantizable_layers
 
@@ -68,6 +76,22 @@ def calibrate(graph: Graph, data: Inputs, progress: Progress) -> Calibrated:
         ) from error
     facts = [samples.facts[place] for place in range(len(samples))]
     return Calibrated(statistics, tuple(doubts_of(facts, data.preprocessing)))
+
+
+def read_statistics(bundle: Bundle, graph: Graph) -> Calibrated:
+    """Read what an older bundle holds; UsageError where it is not of this graph."""
+    file = bundle.path / CALIBRATION_FILE
+    try:
+        statistics = read_calibration(file)
+    except (NcnnToolsError, OSError) as error:
+        raise UsageError(str(error), hint="Calibrate again, with --calibration DIR.") from error
+    missing = {layer.inputs[0] for layer in quantizable_layers(graph)} - set(statistics.blobs)
+    if missing:
+        raise UsageError(
+            f"{file}: has no statistics of blob {min(missing)!r}",
+            hint="Calibrate again, with --calibration DIR.",
+        )
+    return Calibrated(statistics, tuple(bundle.manifest["calibration"]["doubts"]))
 
 
 def thresholds(calibration: Calibration, method: str) -> dict[str, float]:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.bundle import Bundle
-from mobiledeploy.convert.calibration import CALIBRATION_FILE, Calibrated, calibrate, calibration_facts
+from mobiledeploy.convert.calibration import (
+    CALIBRATION_FILE,
+    Calibrated,
+    calibrate,
+    calibration_facts,
+    read_statistics,
+)
 from mobiledeploy.convert.check import VariantCheck
 from mobiledeploy.convert.int8 import equalize_calibrated, quantize_calibrated
 from mobiledeploy.convert.int8_options import Int8Options
@@ -17,7 +23,7 @@ from mobiledeploy.convert.keys import Older
 from mobiledeploy.convert.samples import Inputs
 from mobiledeploy.convert.variants import make_variant, write_variant
 from mobiledeploy.progress import Progress
-from ncnn_tools.calibration import read_calibration, write_calibration
+from ncnn_tools.calibration import write_calibration
 from ncnn_tools.graph import Graph
 
 
@@ -80,8 +86,7 @@ class VariantMaker:
         file.parent.mkdir()
         if older := self.older.same("calibration"):
             shutil.copyfile(older.path / CALIBRATION_FILE, file)
-            doubts = older.manifest["calibration"]["doubts"]
-            return Calibrated(read_calibration(file), tuple(doubts))
+            return read_statistics(older, self.graph)
         self.check_fp32()
         calibrated = calibrate(self.graph, self.data, self.progress)
         write_calibration(calibrated.statistics, file)

@@ -23,6 +23,7 @@ from mobiledeploy.bundle import (
     file_hash,
     open_bundle,
     sample_file,
+    whole_bundle,
 )
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
 from mobiledeploy.convert.converters import TRY_OURS
@@ -55,14 +56,6 @@ def convert(request: ConvertRequest, progress: Progress | None = None) -> tuple[
     with building(request.output) as folder:
         _Builder(plan, Older(previous, plan.keys), folder, tell).build()
     return open_bundle(request.output), True
-
-
-def whole_bundle(path: Path) -> Bundle | None:
-    """Return the bundle that stands where the new one will, if it is whole."""
-    try:
-        return open_bundle(path)
-    except UsageError:
-        return None
 
 
 class _Builder:

@@ -128,11 +128,19 @@ class KeptInputs:
 
 
 def kept_inputs(bundle: Bundle) -> KeptInputs:
-    """Read a bundle's samples."""
+    """Read a bundle's samples; UsageError where they are not what the network takes."""
     specs = tuple(TensorSpec(tensor.name, tensor.shape) for tensor in bundle.inputs)
-    return KeptInputs(
-        specs, bundle.preprocessing, {name: np.load(path) for name, path in bundle.samples().items()}
-    )
+    arrays = {name: read_npy(path) for name, path in bundle.samples().items()}
+    for spec in specs:
+        array = arrays[spec.name]
+        if array.dtype != np.float32 or not len(array) or array.shape[1:] != spec.shape[1:]:
+            raise UsageError(
+                f"{bundle.samples()[spec.name]}: {array.dtype} of shape {array.shape}; "
+                f"the network takes float32 {spec.shape}",
+                hint="Convert again.",
+            )
+    # Copies: the files are mapped, and may be replaced.
+    return KeptInputs(specs, bundle.preprocessing, {name: np.array(array) for name, array in arrays.items()})
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 
 from mobiledeploy.arrays import FloatArray
+from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.converters import ForeignConverter
-from mobiledeploy.errors import ConversionError
+from mobiledeploy.errors import ConversionError, UsageError
 from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import mask_iou, max_abs, mean_abs
 from mobiledeploy.progress import Progress
@@ -20,7 +21,7 @@ from mobiledeploy.source.onnx_file import OnnxFile
 from mobiledeploy.source.reference import open_session
 from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.errors import NcnnToolsError
-from ncnn_tools.files import save
+from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.onnx2ncnn import convert_onnx
@@ -58,6 +59,21 @@ def float_graph(
         return build_graph(file.model)
     progress(f"converting with {foreign.name}", 0, 0)
     return foreign.convert(onnx_path, file)
+
+
+def load_variant(bundle: Bundle, precision: str) -> Graph:
+    """Load a variant's graph, with its outputs and the ONNX tensors that its blobs equal.
+
+    Raises UsageError where the bundle lacks the variant, or its files are no model.
+    """
+    variant = bundle.variant(precision)
+    try:
+        graph = load(variant.param, variant.bin)
+    except NcnnToolsError as error:
+        raise UsageError(str(error), hint="Convert again.") from error
+    graph.origins = bundle.origins(precision)
+    graph.outputs = [tensor.blob for tensor in bundle.outputs]
+    return graph
 
 
 def make_variant(graph: Graph, precision: str) -> Graph:

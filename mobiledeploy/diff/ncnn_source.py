@@ -46,7 +46,7 @@ class NcnnSource:
         self.inputs = tuple(TensorSpec(tensor.name, tensor.shape) for tensor in bundle.inputs)
         self.outputs = tuple(tensor.name for tensor in bundle.outputs)
         graph = load(self.variant.param, self.variant.bin)
-        keys = _keys(graph, _origins(bundle))
+        keys = _keys(graph, _origins(bundle, precision))
         self.tensors = _intermediates(graph, keys)
         self._blob_of = {tensor.key: tensor.name for tensor in self.tensors}
         self._layer_of = {keys[blob]: layer for blob, layer in graph.producers().items() if blob in keys}
@@ -165,9 +165,9 @@ def _without_clashes(blobs: Sequence[str]) -> list[list[str]]:
     return [list(part.values()) for part in parts]
 
 
-def _origins(bundle: Bundle) -> dict[str, str]:
+def _origins(bundle: Bundle, precision: str) -> dict[str, str]:
     """Map blobs to ONNX tensors; the outputs are known by name, whatever converter made the bundle."""
-    return {**bundle.manifest.get("blobs", {}), **{tensor.blob: tensor.name for tensor in bundle.outputs}}
+    return {**bundle.origins(precision), **{tensor.blob: tensor.name for tensor in bundle.outputs}}
 
 
 def _keys(graph: Graph, origins: Mapping[str, str]) -> dict[str, str]:

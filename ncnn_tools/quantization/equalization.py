@@ -36,13 +36,17 @@ def equalize(graph: Graph, ranges: Ranges) -> Graph:
 
     `ranges` are those of `collect_ranges`; blobs that are not in it don't count. Channels that several layers to
     be quantized read keep their factor of 1, and so do blobs whose shape the graph doesn't know. The result's
-    activations differ from the graph's by factors, so thresholds have to be found anew.
+    activations differ from the graph's by factors, so thresholds have to be found anew, and blobs that do equal no
+    ONNX tensor any more.
     """
     result = graph.copy()
     classes = ScaleClasses(result)
     factors = np.exp2(_exponents(result, classes, ranges)).astype(np.float32)
     for layer in result.layers:
         _absorb(layer, classes, factors)
+    for blob in result.blobs():
+        if _factors_of(blob, classes, factors) is not None:
+            result.origins.pop(blob, None)
     return result
 
 

@@ -1,0 +1,234 @@
+"""An existing bundle's int8 variant, made anew: without the checkpoint or the network that the bundle came from.
+
+int8 is made of the fp32 variant as it stands, so that it belongs to the very graph that the bundle's figures are of,
+whichever version or converter made that. Only where there is no fp32 is the graph made anew from the ONNX reference,
+by the converter that the manifest names.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mobiledeploy.arrays import FloatArray
+from mobiledeploy.bundle import (
+    MANIFEST,
+    SAMPLES,
+    Bundle,
+    building,
+    describe_files,
+    open_bundle,
+    sample_file,
+    whole_bundle,
+)
+from mobiledeploy.convert.calibration import CALIBRATION_FILE
+from mobiledeploy.convert.check import REPORT_IT, VariantCheck
+from mobiledeploy.convert.converters import TRY_OURS, ForeignConverter, foreign_converter
+from mobiledeploy.convert.int8_options import Int8Options
+from mobiledeploy.convert.keys import Older, calibration_key, graph_key, int8_key, samples_key, variant_key
+from mobiledeploy.convert.maker import VariantMaker
+from mobiledeploy.convert.request import PRECISIONS
+from mobiledeploy.convert.samples import InputData, Inputs, KeptInputs, input_data, kept_inputs
+from mobiledeploy.convert.variants import float_graph, load_variant, reference_outputs
+from mobiledeploy.errors import UsageError
+from mobiledeploy.progress import Progress
+from mobiledeploy.source.onnx_file import load_onnx
+from mobiledeploy.source.reference import TensorSpec
+from ncnn_tools.files import write_atomically
+from ncnn_tools.graph import Graph
+from ncnn_tools.isolated import IsolatedRuntime
+
+
+@dataclass(frozen=True)
+class QuantizeRequest:
+    """What is asked of a bundle: an int8 variant by these methods, in place where there is no `output`.
+
+    `calibration` is a folder of pictures or .npy arrays. Without it the statistics that the bundle holds are used,
+    and its few samples for what needs inputs.
+    """
+
+    bundle: Path
+    output: Path | None = None
+    calibration: Path | None = None
+    int8: Int8Options = field(default_factory=Int8Options)
+
+
+def quantize_bundle(request: QuantizeRequest, progress: Progress | None = None) -> tuple[Bundle, bool]:
+    """Make or replace a bundle's int8 variant; returns the bundle, and False where it was so already.
+
+    The ONNX reference and all other variants stay as they are, and so do the samples unless they are noise: then a
+    few of the calibration inputs take their place, and every variant is compared on these. Raises UsageError where
+    the request can't be met and ConversionError where int8 does not work; both leave the older bundle as it was.
+    """
+    request.int8.check()
+    source = open_bundle(request.bundle)
+    # A link stays a link, and "." has a name.
+    target = request.output or source.path.resolve()
+    plan = BundlePlan(request, source)
+    existing = whole_bundle(target)
+    if existing is not None and existing.keys == plan.keys:
+        return existing, False
+    with building(target) as folder:
+        _Builder(plan, folder, progress or (lambda *_: None)).build()
+    return open_bundle(target), True
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """A request, the bundle that it is about, and the keys of the bundle that it asks for."""
+
+    request: QuantizeRequest
+    source: Bundle
+
+    @cached_property
+    def data(self) -> Inputs:
+        """What int8 is calibrated on; UsageError where there is nothing, or it does not fit."""
+        if len(self.source.inputs) != 1:
+            raise UsageError(
+                f"{self.source.path}: takes {len(self.source.inputs)} inputs; calibration is for networks of one"
+            )
+        if self.request.calibration is not None:
+            specs = [TensorSpec(tensor.name, tensor.shape) for tensor in self.source.inputs]
+            return input_data(specs, self.source.preprocessing, self.request.calibration)
+        if self._noise:
+            raise UsageError(
+                f"{self.source.path}: holds nothing to calibrate on, its samples are noise",
+                hint="Add --calibration DIR, a folder of pictures or .npy arrays.",
+            )
+        return kept_inputs(self.source)
+
+    @property
+    def _noise(self) -> bool:
+        return (self.source.manifest.get("samples") or {}).get("source") != "calibration"
+
+    @cached_property
+    def new_samples(self) -> InputData | None:
+        """What the samples of the bundle are to be taken from; None where they stay."""
+        return self.data if self._noise and isinstance(self.data, InputData) else None
+
+    @cached_property
+    def foreign(self) -> ForeignConverter | None:
+        """The converter that made the graph, where it was not ours."""
+        return foreign_converter(self.converter["name"])
+
+    @property
+    def converter(self) -> dict[str, Any]:
+        """What the manifest says of the converter."""
+        return dict(self.source.manifest["converter"])
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """Those of `Plan`, by the same rules, for what is made anew, and the bundle's own for all else."""
+        old, matte = self.source.keys, self.source.matte
+        onnx, samples, graph = (old.get(part, "") for part in ("onnx", "samples", "graph"))
+        if "fp32" not in self.source.variants:
+            graph = graph_key(onnx, self.converter)
+        keys = dict(old)
+        if isinstance(self.data, KeptInputs):
+            inputs = f"kept of {samples}"
+        else:
+            inputs = samples_key(onnx, self.source.preprocessing, self.request.calibration)
+        if self.new_samples is not None:
+            samples = keys["samples"] = inputs
+            floats = [precision for precision in self.source.variants if precision in ("fp32", "fp16")]
+            keys |= {precision: variant_key(graph, samples, precision, matte) for precision in floats}
+        if not isinstance(self.data, KeptInputs) or "calibration" not in old:
+            keys["calibration"] = calibration_key(graph, inputs)
+        keys["int8"] = int8_key(graph, samples, matte, keys["calibration"], inputs, self.request.int8)
+        return keys
+
+
+class _Builder:
+    """Builds the changed bundle in a folder."""
+
+    def __init__(self, plan: BundlePlan, folder: Path, progress: Progress) -> None:
+        self.plan = plan
+        self.source = plan.source
+        self.folder = folder
+        self.progress = progress
+
+    def build(self) -> None:
+        self._take_over_files()
+        graph = self._float_graph()
+        samples = self._samples()
+        variants = dict(self.source.manifest["variants"])
+        with IsolatedRuntime() as runtime:
+            maker = VariantMaker(
+                graph,
+                self.plan.data,
+                self._check(runtime, samples),
+                self.folder,
+                Older(self.source, self.plan.keys),
+                self.plan.request.int8,
+                self.progress,
+                fp32_first=False,
+            )
+            variants["int8"] = maker.make("int8")
+            if self.plan.new_samples is not None:
+                for precision in [precision for precision in variants if precision != "int8"]:
+                    variants[precision] = {**variants[precision], "parity": maker.parity(precision)}
+            calibration = maker.calibration_facts()
+        order = [precision for precision in PRECISIONS if precision in variants]
+        manifest = {
+            **self.source.manifest,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "calibration": calibration,
+            "variants": {precision: variants[precision] for precision in dict.fromkeys([*order, *variants])},
+            "files": describe_files(self.folder),
+            "keys": self.plan.keys,
+        }
+        if self.plan.new_samples is not None:
+            manifest["samples"] = self.plan.new_samples.facts()
+        write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+
+    def _take_over_files(self) -> None:
+        """Copy what stays: all but int8, the statistics, and samples that are replaced."""
+        left_out = {"int8.param", "int8.bin", CALIBRATION_FILE}
+        for name in self.source.manifest["files"]:
+            replaced = self.plan.new_samples is not None and Path(name).parts[0] == SAMPLES
+            if name not in left_out and not replaced:
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.source.path / name, self.folder / name)
+
+    def _float_graph(self) -> Graph:
+        if "fp32" in self.source.variants:
+            return load_variant(self.source, "fp32")
+        foreign = self.plan.foreign
+        graph = float_graph(foreign, self.source.onnx, load_onnx(self.source.onnx), self.progress)
+        changed = graph.origins != self.source.manifest["blobs"] or (
+            foreign is not None and foreign.program().version != self.plan.converter["version"]
+        )
+        if changed:  # then statistics and blobs of the bundle are of another graph
+            raise UsageError(
+                f"{self.source.path}: has no fp32, and its ONNX reference converts to another graph by now",
+                hint="Convert again, with fp32 among --precision.",
+            )
+        return graph
+
+    def _samples(self) -> Mapping[str, FloatArray]:
+        if self.plan.new_samples is None:
+            return kept_inputs(self.source).arrays
+        samples = self.plan.new_samples.kept_samples()
+        (self.folder / SAMPLES).mkdir()
+        for tensor in self.source.inputs:
+            np.save(self.folder / SAMPLES / sample_file(tensor.blob), samples[tensor.name])
+        return samples
+
+    def _check(self, runtime: IsolatedRuntime, samples: Mapping[str, FloatArray]) -> VariantCheck:
+        return VariantCheck(
+            runtime,
+            {tensor.name: tensor.blob for tensor in self.source.inputs},
+            {tensor.name: (tensor.blob, tensor.shape) for tensor in self.source.outputs},
+            samples,
+            expected=reference_outputs(self.source.onnx, samples),
+            matte=self.source.matte,
+            advice=TRY_OURS if self.plan.foreign else REPORT_IT,
+        )
