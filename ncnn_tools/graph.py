@@ -148,19 +148,35 @@ def new_layer(kind: str, name: str, inputs: list[str], outputs: list[str], **par
     return layer
 
 
+@dataclass(frozen=True)
+class OwnScales:
+    """How the model that a layer came from quantizes it, as ncnn's scales (multipliers, see `quantization.scales`).
+
+    `exact` says that the input's int8 values are those of the model; else they are as far apart as ncnn's symmetric
+    range needs. `weights` has one scale an output, `rows` the weights that they were for, (outputs, weights an output);
+    none for a layer that ncnn has no int8 for.
+    """
+
+    input: np.float32
+    exact: bool
+    weights: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.float32]
+
+
 @dataclass
 class Graph:
     """Layers in an order that ncnn can run, and what is known of their blobs.
 
     `outputs` are the blobs that a caller may ask for. `origins` maps a blob to the ONNX tensor that it equals,
     so that any intermediate can be compared; `shapes` maps a blob to its shape in ncnn (one to four axes, channels
-    first, no batch), as far as it is known.
+    first, no batch), as far as it is known; `own_scales` maps a layer's name to the scales that it came with.
     """
 
     layers: list[Layer] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     origins: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    own_scales: dict[str, OwnScales] = field(default_factory=dict)
 
     @property
     def inputs(self) -> list[str]:
@@ -233,7 +249,7 @@ class Graph:
             )
             for layer in self.layers
         ]
-        return Graph(layers, list(self.outputs), dict(self.origins), dict(self.shapes))
+        return Graph(layers, list(self.outputs), dict(self.origins), dict(self.shapes), dict(self.own_scales))
 
     def check(self) -> None:
         """Raise GraphError unless ncnn could take this graph: known layers, one producer a blob, order, weights."""

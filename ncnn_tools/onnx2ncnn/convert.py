@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import onnx
 
-from ncnn_tools.graph import Graph
+from ncnn_tools.graph import Graph, Layer, OwnScales
 from ncnn_tools.onnx2ncnn import activation_ops as activation
 from ncnn_tools.onnx2ncnn import arithmetic_ops as arithmetic
 from ncnn_tools.onnx2ncnn import convolution_ops as convolution
@@ -21,6 +22,7 @@ from ncnn_tools.onnx2ncnn import shape_ops as shape
 from ncnn_tools.onnx2ncnn import view_ops as view
 from ncnn_tools.onnx2ncnn.adaptive_pooling import ADAPTIVE_AVERAGE_POOL, replace_adaptive_pools
 from ncnn_tools.onnx2ncnn.builder import Builder, Converter
+from ncnn_tools.onnx2ncnn.qdq import LayerScales, without_pairs
 from ncnn_tools.onnx2ncnn.source import Source
 
 OPERATORS: Mapping[str, Converter] = {
@@ -103,11 +105,12 @@ _BY_DEFINITION: Mapping[str, Callable[[onnx.NodeProto], bool]] = {
 def convert_onnx(model: onnx.ModelProto) -> Graph:
     """Convert a model of static shape and batch 1; blobs keep the ONNX tensors' names.
 
-    The graph is exact, not yet optimized, and has no Split layers (see `passes`). Raises InvalidModelError for
-    a model that is not valid ONNX, and UnsupportedOperatorError, naming node, operator and attribute, for
-    whatever can't be converted exactly.
+    The graph is exact, not yet optimized, and has no Split layers (see `passes`). Of a QDQ model it is the float model
+    (see `qdq`), with the model's scales in `own_scales`. Raises InvalidModelError for a model that is not valid ONNX,
+    and UnsupportedOperatorError, naming node, operator and attribute, for whatever can't be converted exactly.
     """
-    source = Source(model, _is_convertible)
+    plain = without_pairs(model)
+    source = Source(plain.model, _is_convertible)
     replace_adaptive_pools(source)
     _check_operators(source)
     build = Builder(source)
@@ -120,7 +123,23 @@ def convert_onnx(model: onnx.ModelProto) -> Graph:
     for tensor in source.outputs:
         build.graph.outputs.append(build.output(tensor))
     build.graph.check()
+    _note_scales(build.graph, plain.scales)
     return build.graph
+
+
+def _note_scales(graph: Graph, scales: Mapping[str, LayerScales]) -> None:
+    for layer in graph.layers:
+        found = scales.get(graph.origins.get(layer.outputs[0], ""))
+        if found is not None:
+            graph.own_scales[layer.name] = OwnScales(
+                found.input.scale, found.input.is_int8, np.float32(1) / found.steps, _rows(layer)
+            )
+
+
+def _rows(layer: Layer) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    if "weight" not in layer.weights:
+        return np.empty((0, 0), np.float32)
+    return layer.weights["weight"].values().reshape(layer.integer("num_output"), -1)
 
 
 def _is_convertible(node: onnx.NodeProto) -> bool:

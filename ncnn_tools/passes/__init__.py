@@ -59,10 +59,26 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
+# What computes weights of several others, or for another input: scales that a layer came with do not fit them.
+_MIX_WEIGHTS: frozenset[Pass] = frozenset(
+    {
+        merge_parallel_convolutions,
+        merge_parallel_products,
+        fold_into_consumers,
+        split_convolutions_of_enlarged,
+        merge_pointwise_convolutions,
+    }
+)
+
+
 def optimize(graph: Graph) -> Graph:
-    """Return an optimized copy of a graph that has no Split layers yet, with the Splits that ncnn needs."""
+    """Return an optimized copy of a graph that has no Split layers yet, with the Splits that ncnn needs.
+
+    Layers that came with scales of their own keep their weights, but for a factor on each output.
+    """
     result = graph.copy()
-    apply_passes(result)
+    mixing = _MIX_WEIGHTS if graph.own_scales else frozenset()
+    apply_passes(result, [apply for apply in PASSES if apply not in mixing])
     result.forget_missing_blobs()
     result.check()
     return result

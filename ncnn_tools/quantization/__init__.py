@@ -6,6 +6,7 @@ from ncnn_tools.quantization.apply import WEIGHT_THRESHOLDS, QuantizeOptions, qu
 from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains
 from ncnn_tools.quantization.equalization import equalize
 from ncnn_tools.quantization.layers import INT8_TAKERS, quantizable_layers
+from ncnn_tools.quantization.own_scales import OwnInt8, quantize_as_given
 from ncnn_tools.quantization.scales import round_half_away
 from ncnn_tools.quantization.statistics import (
     ChannelRanges,
@@ -21,6 +22,7 @@ __all__ = [
     "WEIGHT_THRESHOLDS",
     "ChannelRanges",
     "InputStatistics",
+    "OwnInt8",
     "QuantizeOptions",
     "chain",
     "check_chains",
@@ -30,5 +32,6 @@ __all__ = [
     "has_winograd",
     "quantizable_layers",
     "quantize",
+    "quantize_as_given",
     "round_half_away",
 ]

@@ -99,10 +99,23 @@ def _quantize_layer(
                 winograd.mask_winograd(layer)
     if options.bias_correction and seen is not None:
         correct_bias(layer, rows, quantized, scales, seen)
+    store(layer, quantized, scales, input_scale)
+
+
+def store(layer: Layer, quantized: Int8, scales: Float32, input_scale: Float32) -> None:
+    """Make a layer int8: weights (outputs, weights an output), their scales, and one scale of its input."""
     layer.set("int8_scale_term", SCALE_TERM[layer.type])
     layer.weights["weight"] = Weight(quantized.reshape(-1), Storage.INT8)
     layer.set_weight("weight_scales", scales)
     layer.set_weight("input_scale", input_scale)
+
+
+def keep_out_of_overflow(layer: Layer, quantized: Int8, input_scale: np.float32, *, positive: bool) -> None:
+    """Mask winograd for a layer whose accumulator could overflow with these weights; `positive` is of its input."""
+    if winograd.runs_winograd(layer):
+        bounds = winograd.input_range(positive, float(input_scale), None)
+        if (_excess(layer, quantized, bounds) > 1).any():
+            winograd.mask_winograd(layer)
 
 
 def _round(rows: Float32, scales: Float32, options: QuantizeOptions, seen: InputStatistics | None) -> Int8:
