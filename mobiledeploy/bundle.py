@@ -3,6 +3,7 @@
     manifest.json            what is in it, where it came from, how right each variant is
     model.onnx               the reference, simplified
     fp32.param  fp32.bin     a pair of files for each variant, named by its precision
+    mixed.plan.json          what each layer of the mixed variant runs in, and why
     samples/INPUT.npy        a few real inputs, float32 (N, ...), so that the benchmark runs on real data
 
 A bundle is all that benchmarking, verifying or shipping needs. It is written whole: built in a folder beside its
@@ -113,6 +114,11 @@ class Bundle:
                 hint=f"It has: {', '.join(self.variants)}. Convert again with --precision to add it.",
             )
         return self.variants[precision]
+
+
+def plan_file(precision: str) -> str:
+    """Return the name of the plan that a mixed variant was made by; no other variant has one."""
+    return f"{precision}.plan.json"
 
 
 def sample_file(blob: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from mobiledeploy.benchmark import Method, Plan, Run, benchmark, write_run
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert import ConvertRequest, convert
-from mobiledeploy.convert.request import PRECISIONS
 from mobiledeploy.device import Device
 from mobiledeploy.progress import Progress
 from models.networks import CLASSES, FOLDER, description, untrained_checkpoint
@@ -58,7 +57,7 @@ def convert_network(name: str, folder: Path, progress: Progress) -> Bundle:
         source=_checkpoint(name, folder),
         output=folder / name,
         name=name,
-        precisions=PRECISIONS,
+        precisions=("fp32", "fp16", "int8"),
         model=f"models.{name}:{CLASSES[name]}",
         calibration=portraits,
         untrained=name not in TRAINED,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mobiledeploy.cli.mixing import mixed_options, mixer_of
 from mobiledeploy.cli.options import calibration_method_option, format_option, precision_option
 from mobiledeploy.cli.output import print_table
 from mobiledeploy.cli.progress import step_progress
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 @click.option(
     "--input-shape", "shapes", multiple=True, metavar="1x3xHxW", help="One for each input of the network."
 )
-@precision_option("fp32,fp16, and int8 where --calibration is given")
+@precision_option("fp32,fp16, and int8 where --calibration is given; mixed is measured on a device")
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures or .npy for int8."
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Pictures or .npy for int8 and mixed.",
 )
 @calibration_method_option
 @click.option(
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     "--trust-checkpoint", is_flag=True, help="Run the code inside a pickled checkpoint. Only for your own."
 )
 @click.option("--untrained", is_flag=True, help="The weights are random: show no accuracy of its masks.")
+@mixed_options
 @format_option
 def command(
     source: Path,
@@ -82,6 +87,7 @@ def command(
     trust_checkpoint: bool,
     untrained: bool,
     form: str,
+    **mixing: Any,
 ) -> None:
     """Turn a checkpoint or an ONNX file into a bundle of ncnn models.
 
@@ -118,8 +124,8 @@ def command(
     if toml := toml or describing_file(source, model):
         request = request.described_by(toml)
     request = _with_preprocessing(request, mean=mean, scale=scale, color=color)
-    with step_progress() as progress:
-        bundle, made = convert(request, progress)
+    with mixer_of(wanted="mixed" in request.precisions, **mixing) as mixer, step_progress() as progress:
+        bundle, made = convert(request, progress, mixer)
     click.echo(f"{'wrote' if made else 'unchanged:'} {bundle.path}", err=True)
     print_table(bundle_table(bundle), form, document=bundle.manifest, notes=footnotes(bundle))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_PRECISIONS = ("fp32", "fp16", "int8")
+_PRECISIONS = ("fp32", "fp16", "int8", "mixed")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from mobiledeploy.cli.mixing import mixed_options, mixer_of
 from mobiledeploy.cli.options import calibration_method_option, format_option
 from mobiledeploy.cli.output import print_table
 from mobiledeploy.cli.progress import step_progress
 
 
-@click.command(short_help="Make a bundle's int8 variant anew, by other methods or pictures.")
+@click.command(short_help="Make a bundle's int8 variant anew, by other methods or pictures, or a mixed one.")
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "mixed"]),
+    default="int8",
+    show_default=True,
+    help="mixed, measured on a device, comes with int8.",
+)
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -52,9 +61,11 @@ from mobiledeploy.cli.progress import step_progress
     metavar="BUNDLE",
     help="Another bundle.  [default: in place]",
 )
+@mixed_options
 @format_option
 def command(
     bundle: Path,
+    precision: str,
     calibration: Path | None,
     method: str,
     weights: str,
@@ -64,20 +75,22 @@ def command(
     chains: bool,
     output: Path | None,
     form: str,
+    **mixing: Any,
 ) -> None:
-    """Make a bundle's int8 variant anew, by other methods or pictures.
+    """Make a bundle's int8 variant anew, by other methods or pictures, or a mixed one.
 
     Needs neither the checkpoint nor the network that the bundle came from. All other variants stay as they are.
 
     \b
     mobiledeploy quantize bundles/net --calibration photos/ --weights mse
+    mobiledeploy quantize bundles/net --precision mixed --max-mae 0.002
     """
     from mobiledeploy.convert import Int8Options, QuantizeRequest, quantize_bundle
     from mobiledeploy.report.bundle_table import bundle_table, footnotes
 
     options = Int8Options(method, weights, bias_correction, rounding, equalize, chains)
-    request = QuantizeRequest(bundle, output, calibration, options)
-    with step_progress() as progress:
+    with mixer_of(wanted=precision == "mixed", **mixing) as mixer, step_progress() as progress:
+        request = QuantizeRequest(bundle, output, calibration, options, mixer)
         changed, made = quantize_bundle(request, progress)
     click.echo(f"{'wrote' if made else 'unchanged:'} {output or bundle}", err=True)
     print_table(bundle_table(changed), form, document=changed.manifest, notes=footnotes(changed))

@@ -29,7 +29,7 @@ def equalize_calibrated(graph: Graph, data: Inputs, progress: Progress) -> tuple
     """
     progress("evening out channels", 0, 0)
     seen = graph.copy()  # gets shapes
-    ranges = collect_ranges(seen, _samples(seen, data, range(len(data))), threads=2)
+    ranges = collect_ranges(seen, blob_samples(seen, data, range(len(data))), threads=2)
     equalized = equalize(seen, ranges)
     return equalized, calibrate(equalized, data, progress)
 
@@ -52,11 +52,11 @@ def quantize_calibrated(
 def _statistics(
     graph: Graph, data: Inputs, clipped: Mapping[str, float], *, moments: bool
 ) -> dict[str, InputStatistics]:
-    samples = _samples(graph, data, spread(len(data), _MOST_SAMPLES))
+    samples = blob_samples(graph, data, spread(len(data), _MOST_SAMPLES))
     return collect_input_statistics(graph, samples, clipped, moments=moments, threads=2)
 
 
-def _samples(graph: Graph, data: Inputs, places: Sequence[int]) -> Iterator[dict[str, FloatArray]]:
+def blob_samples(graph: Graph, data: Inputs, places: Sequence[int]) -> Iterator[dict[str, FloatArray]]:
     """Yield inputs by their blobs, without a batch axis."""
     blob_of = dict(zip((spec.name for spec in data.inputs), graph.inputs, strict=True))
     for place in places:

@@ -18,7 +18,8 @@ from pathlib import Path
 import ncnn_tools
 from mobiledeploy.bundle import Bundle, file_hash
 from mobiledeploy.convert.int8_options import Int8Options
-from mobiledeploy.convert.request import ConvertRequest
+from mobiledeploy.convert.mixing import Mixer
+from mobiledeploy.convert.request import CALIBRATED, ConvertRequest
 from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing
 
@@ -27,15 +28,16 @@ _TOOLS = ("mobiledeploy", "ncnn", "onnx", "onnxsim", "onnxruntime", "torch")
 
 @dataclass(frozen=True)
 class Plan:
-    """A request, and the keys of the bundle that it asks for."""
+    """A request, what makes its mixed variant if it asks for one, and the keys of the bundle that it asks for."""
 
     request: ConvertRequest
+    mixer: Mixer | None = None
 
     @cached_property
     def keys(self) -> dict[str, str]:
         """A key for the ONNX reference, the float graph, the samples, each precision, and what is said of them all.
 
-        With int8 there is one for the calibration statistics, which no method changes.
+        With int8 or mixed there is one for the calibration statistics, which no method changes.
         """
         request = self.request
         onnx = _digest(
@@ -57,9 +59,10 @@ class Plan:
             "free_sizes": _digest(samples, graph, _code_digest()),
         }
         for precision in request.precisions:
-            if precision == "int8":
+            if precision in CALIBRATED:
                 calibration = keys["calibration"] = calibration_key(graph, samples)
-                keys["int8"] = int8_key(graph, samples, request.matte, calibration, samples, request.int8)
+                int8 = int8_key(graph, samples, request.matte, calibration, samples, request.int8)
+                keys[precision] = int8 if precision == "int8" else mixed_key(int8, self.mixer)
             else:
                 keys[precision] = variant_key(graph, samples, precision, request.matte)
         return keys
@@ -116,6 +119,11 @@ def int8_key(
 ) -> str:
     """Return the key of an int8 variant: as `variant_key`, with the statistics and inputs that it is made by."""
     return _digest(variant_key(graph, samples, "int8", matte), calibration, inputs, options.to_json())
+
+
+def mixed_key(int8: str, mixer: Mixer | None) -> str:
+    """Return the key of a mixed variant: that of the int8 variant with the same methods, and the mixer's own."""
+    return _digest(int8, mixer and mixer.key)
 
 
 def _mask(matte: Matte | None) -> list[str] | None:

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mobiledeploy.bundle import Bundle
+from mobiledeploy.bundle import Bundle, plan_file
 from mobiledeploy.convert.calibration import (
     CALIBRATION_FILE,
     Calibrated,
     calibrate,
     calibration_facts,
     read_statistics,
+    thresholds,
 )
 from mobiledeploy.convert.check import VariantCheck
-from mobiledeploy.convert.int8 import equalize_calibrated, quantize_calibrated
+from mobiledeploy.convert.int8 import blob_samples, equalize_calibrated, quantize_calibrated
 from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.keys import Older
-from mobiledeploy.convert.samples import Inputs
+from mobiledeploy.convert.mixing import Mixer, Recipe
+from mobiledeploy.convert.samples import Inputs, spread
 from mobiledeploy.convert.variants import make_variant, write_variant
+from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
 from ncnn_tools.calibration import write_calibration
 from ncnn_tools.graph import Graph
+
+# Inputs that a mix is judged by: the mean of a figure over so many is known well enough, and they fit into memory.
+_JUDGED = 24
 
 
 @dataclass
@@ -32,7 +39,8 @@ class VariantMaker:
     """Makes variants of `graph`, the network in fp32, in `folder`, and compares each with onnxruntime.
 
     `data` is what int8 is calibrated on. What has not changed since the `older` bundle is taken over from there.
-    `fp32_first` says that fp32 is a variant that is made before all others, which checks the graph.
+    `fp32_first` says that fp32 is a variant that is made before all others, which checks the graph. `mixer` makes
+    mixed variants, and `manifest` is what is said of the bundle without its variants.
     """
 
     graph: Graph
@@ -43,6 +51,8 @@ class VariantMaker:
     int8: Int8Options
     progress: Progress
     fp32_first: bool
+    mixer: Mixer | None
+    manifest: Mapping[str, Any]
     _checked: bool = field(default=False, init=False)
     _calibration_facts: dict[str, Any] | None = field(default=None, init=False)
 
@@ -53,6 +63,8 @@ class VariantMaker:
         self.check_fp32()
         if precision == "int8":
             graph, facts = self._quantized()
+        elif precision == "mixed":
+            graph, facts = self._mixed()
         else:
             graph, facts = self.graph, {}
         self.progress(f"writing {precision}", 0, 0)
@@ -62,8 +74,9 @@ class VariantMaker:
     def take_over(self, older: Bundle, precision: str) -> dict[str, Any]:
         """Copy a variant's files; returns what the manifest says of it."""
         variant = older.variant(precision)
-        for file in (variant.param, variant.bin):
-            shutil.copyfile(file, self.folder / file.name)
+        for file in (variant.param, variant.bin, older.path / plan_file(precision)):
+            if file.is_file():
+                shutil.copyfile(file, self.folder / file.name)
         return dict(older.manifest["variants"][precision])
 
     def parity(self, precision: str) -> dict[str, Any]:
@@ -93,14 +106,16 @@ class VariantMaker:
         return calibrated
 
     def calibration_facts(self) -> dict[str, Any] | None:
-        """Return what the manifest says of the calibration, once int8 is made; None where there is none."""
-        if older := self.older.same("int8"):
+        """Return what the manifest says of the calibration, once int8 and mixed are made; None where there is none."""
+        older = self.older.same("int8") or self.older.same("mixed")
+        if self._calibration_facts is None and older:
             _ = self.calibrated  # takes the file over
             return dict(older.manifest["calibration"])
         return self._calibration_facts
 
-    def _quantized(self) -> tuple[Graph, dict[str, Any]]:
-        """Return the int8 graph and how it was made; `rescaled` are the blobs that equal no ONNX tensor any more."""
+    @cached_property
+    def _prepared(self) -> tuple[Graph, Calibrated, dict[str, Any]]:
+        """The graph to be quantized, its statistics, and how; `rescaled` are blobs that equal no ONNX tensor now."""
         graph, calibrated = self.graph, self.calibrated
         facts: dict[str, Any] = {"quantization": self.int8.to_json()}
         if self.int8.equalize:
@@ -108,4 +123,26 @@ class VariantMaker:
             calibrated = Calibrated(equalized.statistics, calibrated.doubts)
             facts["rescaled"] = sorted(set(self.graph.origins) - set(graph.origins))
         self._calibration_facts = calibration_facts(calibrated, self.int8.method)
-        return quantize_calibrated(graph, self.data, calibrated, self.int8, self.progress), facts
+        return graph, calibrated, facts
+
+    def _quantized(self) -> tuple[Graph, dict[str, Any]]:
+        graph, calibrated, facts = self._prepared
+        return quantize_calibrated(graph, self.data, calibrated, self.int8, self.progress), dict(facts)
+
+    def _mixed(self) -> tuple[Graph, dict[str, Any]]:
+        if self.mixer is None:
+            raise UsageError("a mixed variant is made for a device, and none was given")
+        graph, calibrated, facts = self._prepared
+        recipe = Recipe(
+            graph,
+            thresholds(calibrated.statistics, self.int8.method),
+            self.int8.quantize_options,
+            list(blob_samples(graph, self.data, spread(len(self.data), _JUDGED))),
+            self.check.outputs,
+            self.check.matte,
+            self.folder,
+            self.manifest,
+            self.progress,
+        )
+        mixed, found = self.mixer.mix(recipe)
+        return mixed, {**facts, **found}

@@ -30,6 +30,7 @@ from mobiledeploy.convert.converters import TRY_OURS
 from mobiledeploy.convert.free_sizes import find_free_sizes
 from mobiledeploy.convert.keys import Older, Plan
 from mobiledeploy.convert.maker import VariantMaker
+from mobiledeploy.convert.mixing import Mixer
 from mobiledeploy.convert.reference import Reference, make_reference
 from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
 from mobiledeploy.convert.samples import input_data
@@ -41,15 +42,20 @@ from ncnn_tools.files import write_atomically
 from ncnn_tools.isolated import IsolatedRuntime
 
 
-def convert(request: ConvertRequest, progress: Progress | None = None) -> tuple[Bundle, bool]:
+def convert(
+    request: ConvertRequest, progress: Progress | None = None, mixer: Mixer | None = None
+) -> tuple[Bundle, bool]:
     """Make the bundle that is asked for; returns it, and False where it was there already.
 
-    Raises UsageError for a request that can't be met and ConversionError where the model can't be converted
-    exactly; neither leaves anything behind, and an older bundle in that place stays.
+    `mixer` makes the mixed variant, where one is asked for. Raises UsageError for a request that can't be met and
+    ConversionError where the model can't be converted exactly, and what the mixer raises; nothing of that leaves
+    anything behind, and an older bundle in that place stays.
     """
     request.check()
+    if mixer is not None:
+        mixer.check(request.matte)
     tell = progress or (lambda *_: None)
-    plan = Plan(request)
+    plan = Plan(request, mixer)
     previous = whole_bundle(request.output)
     if previous is not None and previous.keys == plan.keys:
         return previous, False
@@ -75,8 +81,9 @@ class _Builder:
         self.data = input_data(reference.file.inputs, self.request.preprocessing, self.request.calibration)
         self._check_mask(reference)
         samples = self._samples()
+        described = self._manifest(reference)
         with IsolatedRuntime() as runtime:
-            maker = self._maker(self._prepare_check(runtime, reference, samples))
+            maker = self._maker(self._prepare_check(runtime, reference, samples), described)
             # fp32 first: calibration runs it in this process, so it must have run in the other one.
             made = {
                 precision: maker.make(precision)
@@ -88,7 +95,7 @@ class _Builder:
                 "calibration": maker.calibration_facts(),
                 "free_sizes": self._free_sizes(reference, maker.check),
             }
-        manifest = {**self._manifest(reference), **parts, "files": describe_files(self.folder)}
+        manifest = {**described, **parts, "files": describe_files(self.folder)}
         write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
     def _reference(self) -> Reference:
@@ -138,7 +145,7 @@ class _Builder:
             advice=TRY_OURS if self.request.foreign_converter else REPORT_IT,
         )
 
-    def _maker(self, check: VariantCheck) -> VariantMaker:
+    def _maker(self, check: VariantCheck, described: Mapping[str, Any]) -> VariantMaker:
         return VariantMaker(
             self.graph,
             self.data,
@@ -148,6 +155,8 @@ class _Builder:
             self.request.int8,
             self.progress,
             fp32_first="fp32" in self.request.precisions,
+            mixer=self.plan.mixer,
+            manifest=described,
         )
 
     def _free_sizes(self, reference: Reference, check: VariantCheck) -> dict[str, Any]:

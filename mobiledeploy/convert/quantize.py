@@ -1,4 +1,4 @@
-"""An existing bundle's int8 variant, made anew: without the checkpoint or the network that the bundle came from.
+"""An existing bundle's int8 and mixed variants, made anew: without the checkpoint or the network that it came from.
 
 int8 is made of the fp32 variant as it stands, so that it belongs to the very graph that the bundle's figures are of,
 whichever version or converter made that. Only where there is no fp32 is the graph made anew from the ONNX reference,
@@ -26,6 +26,7 @@ from mobiledeploy.bundle import (
     building,
     describe_files,
     open_bundle,
+    plan_file,
     sample_file,
     whole_bundle,
 )
@@ -33,8 +34,17 @@ from mobiledeploy.convert.calibration import CALIBRATION_FILE
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
 from mobiledeploy.convert.converters import TRY_OURS, ForeignConverter, foreign_converter
 from mobiledeploy.convert.int8_options import Int8Options
-from mobiledeploy.convert.keys import Older, calibration_key, graph_key, int8_key, samples_key, variant_key
+from mobiledeploy.convert.keys import (
+    Older,
+    calibration_key,
+    graph_key,
+    int8_key,
+    mixed_key,
+    samples_key,
+    variant_key,
+)
 from mobiledeploy.convert.maker import VariantMaker
+from mobiledeploy.convert.mixing import Mixer
 from mobiledeploy.convert.request import PRECISIONS
 from mobiledeploy.convert.samples import InputData, Inputs, KeptInputs, input_data, kept_inputs
 from mobiledeploy.convert.variants import float_graph, load_variant, reference_outputs
@@ -51,6 +61,8 @@ from ncnn_tools.isolated import IsolatedRuntime
 class QuantizeRequest:
     """What is asked of a bundle: an int8 variant by these methods, in place where there is no `output`.
 
+    With a `mixer` a mixed one too, beside int8, which is what it has to be better than.
+
     `calibration` is a folder of pictures or .npy arrays. Without it the statistics that the bundle holds are used,
     and its few samples for what needs inputs.
     """
@@ -59,10 +71,16 @@ class QuantizeRequest:
     output: Path | None = None
     calibration: Path | None = None
     int8: Int8Options = field(default_factory=Int8Options)
+    mixer: Mixer | None = None
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The variants that are made."""
+        return ("int8",) if self.mixer is None else ("int8", "mixed")
 
 
 def quantize_bundle(request: QuantizeRequest, progress: Progress | None = None) -> tuple[Bundle, bool]:
-    """Make or replace a bundle's int8 variant; returns the bundle, and False where it was so already.
+    """Make or replace a bundle's int8 variant, and mixed; returns the bundle, and False where it was so already.
 
     The ONNX reference and all other variants stay as they are, and so do the samples unless they are noise: then a
     few of the calibration inputs take their place, and every variant is compared on these. Raises UsageError where
@@ -70,6 +88,8 @@ def quantize_bundle(request: QuantizeRequest, progress: Progress | None = None) 
     """
     request.int8.check()
     source = open_bundle(request.bundle)
+    if request.mixer is not None:
+        request.mixer.check(source.matte)
     # A link stays a link, and "." has a name.
     target = request.output or source.path.resolve()
     plan = BundlePlan(request, source)
@@ -142,7 +162,9 @@ class BundlePlan:
             keys |= {precision: variant_key(graph, samples, precision, matte) for precision in floats}
         if not isinstance(self.data, KeptInputs) or "calibration" not in old:
             keys["calibration"] = calibration_key(graph, inputs)
-        keys["int8"] = int8_key(graph, samples, matte, keys["calibration"], inputs, self.request.int8)
+        int8 = keys["int8"] = int8_key(graph, samples, matte, keys["calibration"], inputs, self.request.int8)
+        if self.request.mixer is not None:
+            keys["mixed"] = mixed_key(int8, self.request.mixer)
         return keys
 
 
@@ -170,10 +192,12 @@ class _Builder:
                 self.plan.request.int8,
                 self.progress,
                 fp32_first=False,
+                mixer=self.plan.request.mixer,
+                manifest=self.source.manifest,
             )
-            variants["int8"] = maker.make("int8")
+            variants |= {precision: maker.make(precision) for precision in self.plan.request.precisions}
             if self.plan.new_samples is not None:
-                for precision in [precision for precision in variants if precision != "int8"]:
+                for precision in variants.keys() - set(self.plan.request.precisions):
                     variants[precision] = {**variants[precision], "parity": maker.parity(precision)}
             calibration = maker.calibration_facts()
         order = [precision for precision in PRECISIONS if precision in variants]
@@ -190,8 +214,10 @@ class _Builder:
         write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
     def _take_over_files(self) -> None:
-        """Copy what stays: all but int8, the statistics, and samples that are replaced."""
-        left_out = {"int8.param", "int8.bin", CALIBRATION_FILE}
+        """Copy what stays: all but the variants to be made, the statistics, and samples that are replaced."""
+        left_out = {CALIBRATION_FILE}
+        for precision in self.plan.request.precisions:
+            left_out |= {f"{precision}.param", f"{precision}.bin", plan_file(precision)}
         for name in self.source.manifest["files"]:
             replaced = self.plan.new_samples is not None and Path(name).parts[0] == SAMPLES
             if name not in left_out and not replaced:

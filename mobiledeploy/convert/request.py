@@ -15,7 +15,8 @@ from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing, list_images
 from mobiledeploy.toml_file import read_toml
 
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "mixed")
+CALIBRATED = ("int8", "mixed")  # those that pictures are needed for
 
 Shape = tuple[int, ...]
 
@@ -156,10 +157,11 @@ class ConvertRequest:
         _ = self.matte  # refuses an unknown activation
         if self.foreign_converter is not None:
             self.foreign_converter.program()  # refuses one that is not installed
-        if "int8" in self.precisions and self.calibration is None:
+        calibrated = [precision for precision in self.precisions if precision in CALIBRATED]
+        if calibrated and self.calibration is None:
             raise UsageError(
-                "int8 needs pictures to calibrate on",
-                hint="Add --calibration DIR, or leave int8 out of --precision.",
+                f"{calibrated[0]} needs pictures to calibrate on",
+                hint=f"Add --calibration DIR, or leave {calibrated[0]} out of --precision.",
             )
         self.int8.check()
         if self.calibration is not None:

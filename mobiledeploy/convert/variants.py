@@ -78,7 +78,7 @@ def load_variant(bundle: Bundle, precision: str) -> Graph:
 
 def make_variant(graph: Graph, precision: str) -> Graph:
     """Return the graph stored in a precision. For int8 it is quantized already; what could not be is kept in fp16."""
-    return graph if precision == "fp32" else store_as_fp16(graph)
+    return store_as_fp16(graph) if precision in ("fp16", "int8") else graph
 
 
 def write_variant(graph: Graph, folder: Path, precision: str) -> dict[str, Any]:

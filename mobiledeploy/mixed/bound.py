@@ -101,6 +101,12 @@ class Figures:
             kept = worse >= limit if name.startswith("min") else worse <= limit
             yield not kept  # a figure that is not a number keeps nothing
 
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{_FIGURES[name[4:]]} {self.mean(name):.4g}, {self.worse_end(name):.4g} at worst"
+            for name in self.values
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return means and worse ends for a plan."""
         return {name: {"mean": self.mean(name), "worse_end": self.worse_end(name)} for name in self.values}

@@ -39,13 +39,16 @@ class Mixed:
     plan: Plan
 
 
-def make_mixed(stock: Stock, judge: Judge, bench: TrialBench, floats: Precision = "fp16") -> Mixed:
+def make_mixed(
+    stock: Stock, judge: Judge, bench: TrialBench, floats: Precision = "fp16", *, int8: bool = True
+) -> Mixed:
     """Find the fastest mix on the bench's device that keeps the judge's bound.
 
-    `floats` is what layers that are not int8 run in. The uniform variants are contenders too, and stand in the plan.
+    `floats` is what layers run in that are not int8; without `int8` that is all of them. The uniform variants are
+    contenders too, and stand in the plan.
     Raises what `benchmark` raises.
     """
-    search = _Search(stock, judge, bench, floats)
+    search = _Search(stock, judge, bench, floats, int8=int8)
     candidates = search.candidates()
     uniform = {
         EXACT: _all(stock, "fp32"),
@@ -71,9 +74,12 @@ def _all(stock: Stock, precision: Precision) -> dict[str, Choice]:
 class _Search:
     """One search on one device."""
 
-    def __init__(self, stock: Stock, judge: Judge, bench: TrialBench, floats: Precision) -> None:
+    def __init__(
+        self, stock: Stock, judge: Judge, bench: TrialBench, floats: Precision, *, int8: bool
+    ) -> None:
         self.stock, self.judge, self.bench, self.floats = stock, judge, bench, floats
-        self.advice = advice(stock.float, bench.device.facts)
+        self.int8 = int8 and int8_share(stock.float) >= LEAST_SHARE
+        self.advice = advice(stock.float, bench.device.facts) if int8 else []
         for sentence in self.advice:
             bench.progress(sentence, 0, 0)
 
@@ -83,9 +89,7 @@ class _Search:
 
     def candidates(self) -> dict[str, dict[str, Choice]]:
         """Return the mixes that deserve to be measured as wholes, by name, each once."""
-        precisions: list[Precision] = [self.floats]
-        if int8_share(self.stock.float) >= LEAST_SHARE:
-            precisions.append("int8")
+        precisions: list[Precision] = [self.floats, "int8"] if self.int8 else [self.floats]
         trials = uniform_trials(self.stock, precisions)
         measured = self.bench.prices({name: trial.graph for name, trial in trials.items()})
         self.model = price_model(self.stock.float, trials, measured)

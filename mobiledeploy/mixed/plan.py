@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from mobiledeploy.bundle import plan_file
 from mobiledeploy.errors import UsageError
 from ncnn_tools.files import write_atomically
 from ncnn_tools.mixed import Choice, Precision
 
 SCHEMA = 1
-PLAN_FILE = "mixed.plan.json"  # in the bundle
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def write_plan(plan: Plan, path: Path) -> None:
 
 def read_plan(path: Path) -> Plan:
     """Read a plan's file, or that of a bundle; UsageError says what is wrong with it, and where."""
-    file = path / PLAN_FILE if path.is_dir() else path
+    file = path / plan_file("mixed") if path.is_dir() else path
     try:
         document = json.loads(file.read_text("utf-8"))
     except OSError as error:

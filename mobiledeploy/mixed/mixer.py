@@ -1,0 +1,124 @@
+"""What makes mixed variants for `convert` and `quantize`: a search on a device, or a plan that there is already."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledeploy.bundle import plan_file
+from mobiledeploy.convert.mixing import Recipe
+from mobiledeploy.device import Device
+from mobiledeploy.errors import CheckFailedError, UsageError
+from mobiledeploy.matte import Matte
+from mobiledeploy.mixed.bound import Bound
+from mobiledeploy.mixed.judge import Judge
+from mobiledeploy.mixed.make import Mixed, make_mixed
+from mobiledeploy.mixed.plan import Plan, write_plan
+from mobiledeploy.mixed.stock import make_stock
+from mobiledeploy.mixed.trial import TrialBench
+from ncnn_tools.errors import GraphError
+from ncnn_tools.graph import Graph
+from ncnn_tools.mixed import Precision, Stock, mix
+from ncnn_tools.runtime import Runtime
+
+# Of the samples that a mix is judged by, as many as biases are corrected by: means settle soon.
+_CORRECTED_BY = 16
+
+
+@dataclass(frozen=True)
+class DeviceMixer:
+    """Searches on a device, within a bound (None: `Bound.default`); `floats` is what is not int8, `threads` ncnn's."""
+
+    device: Device
+    bound: Bound | None = None
+    floats: Precision = "fp16"
+    int8: bool = True
+    threads: int = 1
+
+    @property
+    def key(self) -> object:
+        """What a mix depends on. A virtual phone that is started again is the same one at another port."""
+        facts = self.device.facts.to_json()
+        if facts["kind"] == "virtual":
+            del facts["serial"]
+        return [facts, self.bound and self.bound.to_json(), self.floats, self.int8, self.threads]
+
+    def check(self, matte: Matte | None) -> None:
+        """Raise UsageError for a bound that can't be measured."""
+        if self.bound is not None:
+            self.bound.check(matte)
+
+    def mix(self, recipe: Recipe) -> tuple[Graph, dict[str, Any]]:
+        """Search, and leave the plan in the recipe's folder; raises what `benchmark` raises."""
+        judge, stock = _judge(recipe, self.bound), _stock(recipe)
+        with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as workspace:
+            bench = TrialBench(
+                self.device, recipe.folder, recipe.manifest, Path(workspace), self.threads, recipe.progress
+            )
+            mixed = make_mixed(stock, judge, bench, self.floats, int8=self.int8)
+        return mixed.graph, _facts(mixed, recipe.folder)
+
+
+@dataclass(frozen=True)
+class PlanMixer:
+    """Follows a plan that was made for another device, or edited; needs no device. `bound` is checked, if given."""
+
+    plan: Plan
+    bound: Bound | None = None
+
+    @property
+    def key(self) -> object:
+        """What a mix depends on."""
+        return [self.plan.document, self.bound and self.bound.to_json()]
+
+    def check(self, matte: Matte | None) -> None:
+        """Raise UsageError for a bound that can't be measured."""
+        if self.bound is not None:
+            self.bound.check(matte)
+
+    def mix(self, recipe: Recipe) -> tuple[Graph, dict[str, Any]]:
+        """Follow the plan, and leave it in the recipe's folder with the figures that it has here.
+
+        Raises UsageError where the plan is of another network, CheckFailedError where the bound does not hold.
+        """
+        judge = _judge(recipe, self.bound)
+        try:
+            graph = mix(_stock(recipe), self.plan.choices)
+        except GraphError as error:
+            raise UsageError(
+                f"the plan does not fit the network: {error}",
+                hint="A plan is for one network, as it is exported.",
+            ) from error
+        figures = judge.figures(graph)
+        if self.bound is not None and not figures.keeps(judge.bound):
+            raise CheckFailedError(
+                f"the plan's mix breaks the bound ({judge.bound}): {figures}",
+                hint="Let a new one be searched for, without --plan, or allow more.",
+            )
+        document = {**self.plan.document, "figures": {"mixed": figures.to_json()}}
+        return graph, _facts(Mixed(graph, Plan(document)), recipe.folder)
+
+
+def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
+    chosen = bound or Bound.default(recipe.matte)
+    return Judge(recipe.graph, recipe.samples, recipe.outputs, chosen, recipe.matte)
+
+
+def _stock(recipe: Recipe) -> Stock:
+    graph = _with_shapes(recipe.graph, recipe)
+    return make_stock(graph, recipe.thresholds, recipe.options, recipe.samples[:_CORRECTED_BY])
+
+
+def _with_shapes(graph: Graph, recipe: Recipe) -> Graph:
+    """Return the graph with the shape of every blob, which one read from files does not know."""
+    known = graph.copy()
+    found = Runtime.from_graph(graph).visit(recipe.samples[0], graph.blobs())
+    known.shapes = {blob: values.shape for blob, values in found}
+    return known
+
+
+def _facts(mixed: Mixed, folder: Path) -> dict[str, Any]:
+    write_plan(mixed.plan, folder / plan_file("mixed"))
+    return {"plan": {key: value for key, value in mixed.plan.document.items() if key != "layers"}}
