@@ -203,7 +203,7 @@ class _Execution:
             accuracy = self._judge(order, journal, folder) if number == 0 else None
             counts = self.counter.read(self.device, folder) if self.counter else None
         done: dict[str, Any] = {"accuracy": accuracy, "instructions": counts, "gate": gate.to_json()}
-        if self.plan.profile:
+        if self.plan.profile and self.plan.rooflines:
             done["rooflines"] = measure_rooflines(self.device, files.binary, self.configurations)
         done["state"] = {"before": gate.state.to_json(), "after": read_state(self.device).to_json()}
         partial.end(number, done)

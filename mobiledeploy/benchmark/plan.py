@@ -110,7 +110,7 @@ class Plan:
     With `max_temp_c` a launch begins once the device is so cool, after at most `cooldown_s` (see `gate`);
     `stabilize` asks the device for steady clocks meanwhile (see `mobiledeploy.device.stabilize`).
     `copies` measures each configuration so often beside itself, and `spin_percents` each with and without added
-    work: both to judge the method. `profile` measures each layer too, and the device's roofline.
+    work: both to judge the method. `profile` measures each layer too, and with `rooflines` the device's roofline.
     `count_instructions` counts them on an emulated phone, where nothing is timed (see `instructions`). `timeout_s`
     bounds a launch, `silence_s` the time in which nothing happens in it: the binary says every sample.
     """
@@ -126,6 +126,7 @@ class Plan:
     cooldown_s: float = 600.0
     stabilize: bool = False
     profile: bool = False
+    rooflines: bool = True
     count_instructions: bool = False
     timeout_s: float = 900.0
     silence_s: float = 120.0

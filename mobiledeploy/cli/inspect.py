@@ -24,6 +24,7 @@ Shapes = tuple[tuple[int, ...], ...]
     "--input-shape", "shapes", multiple=True, metavar="1x3xHxW", help="One for each input that has no size."
 )
 @click.option("--by-type", is_flag=True, help="Show one row for each type of layer.")
+@click.option("--plan", is_flag=True, help="Show what each layer of a mixed variant runs in, and why.")
 @click.option("--passes", is_flag=True, help="List the graph passes; with a model, how often each applies.")
 @format_option
 def command(
@@ -31,16 +32,19 @@ def command(
     precision: tuple[str, ...] | None,
     shapes: tuple[str, ...],
     by_type: bool,
+    plan: bool,
     passes: bool,
     form: str,
 ) -> None:
     """Show a model's layers, sizes, kernels and memory, or what the graph passes do.
 
-    MODEL is an .onnx file, a .param file (with its .bin beside it, or without) or a bundle. Each layer has its type,
+    MODEL is an .onnx file, a .param file (with its .bin beside it, or without) or a bundle; with --plan a bundle or
+    a plan's file. Each layer has its type,
     shapes, parameters, multiply-adds, bytes, and whether ncnn has kernels in fp16 and int8 for it on ARM.
 
     \b
     mobiledeploy inspect bundles/net --precision int8 --by-type
+    mobiledeploy inspect --plan bundles/net
     """
     from mobiledeploy.convert.request import parse_shape
 
@@ -55,6 +59,10 @@ def command(
         raise UsageError(
             "no model to inspect", hint="Give an .onnx file, a .param file or a bundle, or --passes."
         )
+    elif plan:
+        if precision or by_type or shapes:
+            raise UsageError("--plan is about choices, not about layers", hint="Leave the other options out.")
+        _print_plan(model, form)
     elif model.is_dir():
         _print_bundle(model, precision, input_shapes, form, by_type)
     elif precision:
@@ -71,6 +79,14 @@ def _print_passes(model: Path | None, shapes: Shapes | None, form: str) -> None:
 
     found = passes_of(model, shapes)
     print_table(passes_table(found), form, document=passes_document(found), notes=[])
+
+
+def _print_plan(path: Path, form: str) -> None:
+    from mobiledeploy.mixed import read_plan
+    from mobiledeploy.report.plan_table import plan_notes, plan_table
+
+    plan = read_plan(path)
+    print_table(plan_table(plan), form, document=dict(plan.document), notes=plan_notes(plan))
 
 
 def _print_bundle(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mobiledeploy
+from mobiledeploy.mixed.advice import has_dot_product
 from mobiledeploy.mixed.bound import Bound, Figures
 from mobiledeploy.mixed.plan import SCHEMA
 from mobiledeploy.mixed.prices import PriceModel
@@ -23,14 +24,16 @@ _UNIFORM = ("fp32", "fp16", "int8")
 class Findings:
     """What a search ends with.
 
-    `contenders` are all mixes that were measured as wholes, the uniform variants among them; `wholes` and `figures`
-    what each took and how right it is. `before` and `after` are prices of each layer in float as ncnn has it, and in
-    the winner.
+    `graph` is the winner's. `contenders` are all mixes that were measured as wholes, the uniform variants among them;
+    `wholes` and `figures` what each took and how right it is. `widths` are the groups of channels that the winner pads
+    (`ncnn_tools.packing`). `model` is what the uniform trials said of prices. `before` and `after` are prices of each
+    layer in float as ncnn has it, and in the winner.
     """
 
     graph: Graph
     contenders: Mapping[str, Choices]
     winner: str
+    widths: Mapping[str, int]
     wholes: Mapping[str, float]
     figures: Mapping[str, Figures]
     model: PriceModel
@@ -46,16 +49,19 @@ class Findings:
 
 def plan_document(found: Findings, bench: TrialBench, bound: Bound, advice: Sequence[str]) -> dict[str, Any]:
     """Return the document of a plan (see `plan`)."""
-    device = bench.device.facts.to_json()
-    if device["kind"] == "virtual":
-        del device["serial"]  # a virtual phone that is started again has another port
+    facts = bench.device.facts
     total = sum(_error(found, name, choice) for name, choice in found.choices.items())
     return {
         "schema": SCHEMA,
         "kind": "plan",
         "mobiledeploy": mobiledeploy.__version__,
         "model": bench.manifest["name"],
-        "device": device,
+        "device": {
+            "label": facts.label,
+            "abi": facts.primary_abi,
+            "emulated": facts.emulated,
+            "int8_dot_product": has_dot_product(facts.cpu_features),
+        },
         "threads": bench.threads,
         "unit": bench.unit,
         "bound": bound.to_json(),
@@ -63,10 +69,11 @@ def plan_document(found: Findings, bench: TrialBench, bound: Bound, advice: Sequ
         "wholes": {name: found.wholes[name] for name in _UNIFORM} | {"mixed": found.wholes[found.winner]},
         "figures": {name: found.figures[name].to_json() for name in _UNIFORM}
         | {"mixed": found.figures[found.winner].to_json()},
+        "channels": dict(found.widths),
         "layers": [
             _entry(found, layer, total, bench.unit)
             for layer in found.graph.layers
-            if layer.name in found.before.layers
+            if layer.name in found.after.layers
         ],
     }
 
@@ -96,9 +103,10 @@ def _entry(found: Findings, layer: Layer, total: float, unit: str) -> dict[str, 
         "precision": choice.precision,
         "winograd": choice.winograd,
         "sgemm": choice.sgemm,
-        "before": round(found.before.layers[layer.name], 6),
+        "before": round(found.before.layers.get(layer.name, 0.0), 6),
         "after": round(found.after.layers[layer.name], 6),
         "error_share": round(share, 6),
+        "has_choice": layer.name in found.model.own,
         "why": _why(found, layer.name, choice, unit),
     }
 
@@ -107,7 +115,7 @@ def _why(found: Findings, name: str, choice: Choice, unit: str) -> str:
     """Say in a few words what spoke for a choice: prices of layers are those that the search had."""
     own = found.model.own.get(name, {})
     if choice not in own:
-        return "no choice: ncnn runs it in one way" if not own else "as in the uniform variant that won"
+        return "ncnn runs it in one way" if not own else "as in the uniform variant that won"
     floats = {c: price for c, price in own.items() if c.precision != "int8"}
     int8 = {c: price for c, price in own.items() if c.precision == "int8"}
     default = next(iter(floats))

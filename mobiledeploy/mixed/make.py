@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mobiledeploy.mixed.advice import LEAST_SHARE, advice, int8_share
@@ -10,6 +10,7 @@ from mobiledeploy.mixed.confirm import contest
 from mobiledeploy.mixed.document import Findings, plan_document
 from mobiledeploy.mixed.errors import layer_errors
 from mobiledeploy.mixed.judge import Judge
+from mobiledeploy.mixed.padding import widths_that_pay
 from mobiledeploy.mixed.plan import Plan
 from mobiledeploy.mixed.prices import price_model
 from mobiledeploy.mixed.search import Problem, cheapest_within
@@ -20,6 +21,7 @@ from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Choice, Precision, Stock, mix
 
 Choices = Mapping[str, Choice]
+StockOf = Callable[[Mapping[str, int]], Stock]
 
 # How many samples each layer's int8 is tried on alone: it ranks layers; the bound is checked on all.
 _SAMPLES_A_LAYER = 8
@@ -40,31 +42,47 @@ class Mixed:
 
 
 def make_mixed(
-    stock: Stock, judge: Judge, bench: TrialBench, floats: Precision = "fp16", *, int8: bool = True
+    stock_of: StockOf, judge: Judge, bench: TrialBench, floats: Precision = "fp16", *, int8: bool = True
 ) -> Mixed:
     """Find the fastest mix on the bench's device that keeps the judge's bound.
 
-    `floats` is what layers run in that are not int8; without `int8` that is all of them. The uniform variants are
-    contenders too, and stand in the plan.
+    `stock_of` gives what mixes are made of, for the widths that channels are padded to. `floats` is what layers run
+    in that are not int8; without `int8` that is all of them. The uniform variants are contenders too, and stand in the
+    plan.
     Raises what `benchmark` raises.
     """
-    search = _Search(stock, judge, bench, floats, int8=int8)
+    plain = stock_of({})
+    notes = advice(plain.float, bench.device.facts) if int8 else []
+    for sentence in notes:
+        bench.progress(sentence, 0, 0)
+    widths = widths_that_pay(plain.float, bench, floats)
+    search = _Search(stock_of(widths) if widths else plain, judge, bench, floats, int8=int8)
     candidates = search.candidates()
     uniform = {
-        EXACT: _all(stock, "fp32"),
-        "fp16": _all(stock, "fp16"),
-        "int8": {**_all(stock, floats), **uniform_int8(stock)},
+        EXACT: _all(plain, "fp32"),
+        "fp16": _all(plain, "fp16"),
+        "int8": {**_all(plain, floats), **uniform_int8(plain)},
     }
     contenders = {**uniform, **candidates}
-    graphs = {name: search.mixed(choices) for name, choices in contenders.items()}
+    graphs = {name: mix(plain, choices) for name, choices in uniform.items()}
+    graphs |= {name: search.mixed(choices) for name, choices in candidates.items()}
     found = contest(bench, graphs)
     figures = {name: judge.figures(graphs[name]) for name in contenders}
     winner = found.fastest([name for name in contenders if name == EXACT or figures[name].keeps(judge.bound)])
-    before, after = search.before_and_after(graphs[winner])
+    layers = bench.prices({floats: mix(plain, _all(plain, floats)), "mixed": graphs[winner]})
     findings = Findings(
-        stock.float, contenders, winner, found.wholes, figures, search.model, search.errors, before, after
+        graphs[winner],
+        contenders,
+        winner,
+        widths if winner in candidates else {},
+        found.wholes,
+        figures,
+        search.seen,
+        search.errors,
+        before=layers[floats],
+        after=layers["mixed"],
     )
-    return Mixed(graphs[winner], Plan(plan_document(findings, bench, judge.bound, search.advice)))
+    return Mixed(graphs[winner], Plan(plan_document(findings, bench, judge.bound, notes)))
 
 
 def _all(stock: Stock, precision: Precision) -> dict[str, Choice]:
@@ -79,9 +97,6 @@ class _Search:
     ) -> None:
         self.stock, self.judge, self.bench, self.floats = stock, judge, bench, floats
         self.int8 = int8 and int8_share(stock.float) >= LEAST_SHARE
-        self.advice = advice(stock.float, bench.device.facts) if int8 else []
-        for sentence in self.advice:
-            bench.progress(sentence, 0, 0)
 
     def mixed(self, choices: Choices) -> Graph:
         """Return the graph of a mix; a layer without a choice is `floats`."""
@@ -92,7 +107,7 @@ class _Search:
         precisions: list[Precision] = [self.floats, "int8"] if self.int8 else [self.floats]
         trials = uniform_trials(self.stock, precisions)
         measured = self.bench.prices({name: trial.graph for name, trial in trials.items()})
-        self.model = price_model(self.stock.float, trials, measured)
+        self.seen = self.model = price_model(self.stock.float, trials, measured)
         self.base = measured[self.floats]
         few = replace(self.judge, samples=self.judge.samples[:_SAMPLES_A_LAYER])
         self.errors = layer_errors(self.stock, self.model, few, self.bench.progress)
@@ -113,11 +128,6 @@ class _Search:
         found = self.bench.prices({self.floats: self.mixed({}), **graphs})
         scale = self.base.whole / found.pop(self.floats).whole
         return {name: prices.scaled(scale) for name, prices in found.items()}
-
-    def before_and_after(self, graph: Graph) -> tuple[Prices, Prices]:
-        """Price the network layer by layer, all float as ncnn has it and as the mix has it, in one run."""
-        found = self.bench.prices({self.floats: self.mixed({}), "mixed": graph})
-        return found[self.floats], found["mixed"]
 
     def _solve(self) -> dict[str, dict[str, Choice]]:
         """Search by what is known now: without int8, and with it, each by both ideas of what pays."""

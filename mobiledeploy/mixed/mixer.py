@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from mobiledeploy.matte import Matte
 from mobiledeploy.mixed.bound import Bound
 from mobiledeploy.mixed.judge import Judge
 from mobiledeploy.mixed.make import Mixed, make_mixed
+from mobiledeploy.mixed.padding import thresholds_behind_padding
 from mobiledeploy.mixed.plan import Plan, write_plan
 from mobiledeploy.mixed.stock import make_stock
 from mobiledeploy.mixed.trial import TrialBench
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Precision, Stock, mix
+from ncnn_tools.packing import pad_channels
 from ncnn_tools.runtime import Runtime
 
 # Of the samples that a mix is judged by, as many as biases are corrected by: means settle soon.
@@ -52,12 +55,14 @@ class DeviceMixer:
 
     def mix(self, recipe: Recipe) -> tuple[Graph, dict[str, Any]]:
         """Search, and leave the plan in the recipe's folder; raises what `benchmark` raises."""
-        judge, stock = _judge(recipe, self.bound), _stock(recipe)
+        judge = _judge(recipe, self.bound)
         with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as workspace:
             bench = TrialBench(
                 self.device, recipe.folder, recipe.manifest, Path(workspace), self.threads, recipe.progress
             )
-            mixed = make_mixed(stock, judge, bench, self.floats, int8=self.int8)
+            mixed = make_mixed(
+                lambda widths: _stock(recipe, widths), judge, bench, self.floats, int8=self.int8
+            )
         return mixed.graph, _facts(mixed, recipe.folder)
 
 
@@ -85,7 +90,7 @@ class PlanMixer:
         """
         judge = _judge(recipe, self.bound)
         try:
-            graph = mix(_stock(recipe), self.plan.choices)
+            graph = mix(_stock(recipe, self.plan.widths), self.plan.choices)
         except GraphError as error:
             raise UsageError(
                 f"the plan does not fit the network: {error}",
@@ -106,9 +111,11 @@ def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
     return Judge(recipe.graph, recipe.samples, recipe.outputs, chosen, recipe.matte)
 
 
-def _stock(recipe: Recipe) -> Stock:
+def _stock(recipe: Recipe, widths: Mapping[str, int]) -> Stock:
     graph = _with_shapes(recipe.graph, recipe)
-    return make_stock(graph, recipe.thresholds, recipe.options, recipe.samples[:_CORRECTED_BY])
+    padded = pad_channels(graph, widths) if widths else graph
+    clipped = thresholds_behind_padding(padded, recipe.thresholds)
+    return make_stock(padded, clipped, recipe.options, recipe.samples[:_CORRECTED_BY])
 
 
 def _with_shapes(graph: Graph, recipe: Recipe) -> Graph:

@@ -1,7 +1,8 @@
 """A plan: what each layer of a mix runs in and why, as a document to read, to edit and to use again elsewhere.
 
 It is JSON. What `read_plan` needs of it is `layers` (each with `name`, `precision`, `winograd` and `sgemm`; a layer
-that is not listed is fp16); the rest says how it came about.
+that is not listed is fp16) and `channels`, the widths that groups of channels are padded to; the rest says how it
+came about.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ class Plan:
             for entry in self.layers
         }
 
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """The groups of channels that are padded (`ncnn_tools.packing`), by name, and how wide each becomes."""
+        widths: Mapping[str, int] = self.document.get("channels", {})
+        return widths
+
     def __str__(self) -> str:
         """Return it as it stands in its file: one line a layer, for whoever edits or compares it."""
         head = {key: value for key, value in self.document.items() if key != "layers"}
@@ -65,6 +72,9 @@ def read_plan(path: Path) -> Plan:
         raise UsageError(f"{file}: not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("kind") != "plan" or document.get("schema") != SCHEMA:
         raise UsageError(f"{file}: not a plan of schema {SCHEMA}")
+    widths = document.get("channels", {})
+    if not isinstance(widths, dict) or not all(type(width) is int for width in widths.values()):
+        raise UsageError(f"{file}: channels should map names to numbers")
     layers = document.get("layers")
     if not isinstance(layers, list):
         raise UsageError(f"{file}: a plan has a list of layers")

@@ -36,4 +36,20 @@ def bundle_table(bundle: Bundle) -> Table:
 def footnotes(bundle: Bundle) -> list[str]:
     """Return what a reader must know beside the table: what int8 was calibrated on, and warnings about that."""
     calibration = bundle.manifest["calibration"]
-    return calibration_notes(calibration) if calibration and "file" in calibration else []
+    notes = calibration_notes(calibration) if calibration and "file" in calibration else []
+    return notes + _mixed_notes(bundle)
+
+
+def _mixed_notes(bundle: Bundle) -> list[str]:
+    """Say what the mixed variant was chosen by, and how it compares where it was."""
+    plan = bundle.manifest["variants"].get("mixed", {}).get("plan")
+    if plan is None:
+        return []
+    wholes = plan.get("wholes", {})
+    listed = ", ".join(f"{name} {price:.2f}" for name, price in wholes.items())
+    chosen = f"mixed: chosen on {plan['device']['label']}" if "device" in plan else "mixed: by a plan"
+    figures = f" ({plan['unit']}: {listed})" if wholes else ""
+    return [
+        f"{chosen}{figures}; `mobiledeploy inspect --plan {bundle.path}` says why.",
+        *plan.get("advice", []),
+    ]

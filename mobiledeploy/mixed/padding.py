@@ -1,0 +1,42 @@
+"""Which channels to pad with zeros, by what the device says, before anything is chosen for layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mobiledeploy.mixed.trial import TrialBench
+from ncnn_tools.graph import Graph
+from ncnn_tools.mixed import Choice, Precision, Stock, mix
+from ncnn_tools.packing.choose import choose_widths
+
+# Each graph is an inference on an emulated CPU, or seconds on a real one.
+_MOST_GRAPHS = {True: 12, False: 24}
+
+# What padding has to save where it is timed: the totals of layers' medians are not known better than this.
+_LEAST = 0.02
+
+
+def widths_that_pay(graph: Graph, bench: TrialBench, floats: Precision) -> dict[str, int]:
+    """Return the groups of channels that are worth padding on the bench's device, and to how many; often none."""
+
+    def price(graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
+        named = {f"padding-{number}": _in(floats, candidate) for number, candidate in enumerate(graphs)}
+        prices = bench.prices(named)
+        return [prices[name].layers for name in named]
+
+    chosen = choose_widths(graph, price, _MOST_GRAPHS[bench.timed])
+    saved = 1 - chosen.after / chosen.before
+    return dict(chosen.widths) if saved > (_LEAST if bench.timed else 0) else {}
+
+
+def _in(precision: Precision, graph: Graph) -> Graph:
+    return mix(Stock(graph, graph, graph), {layer.name: Choice(precision) for layer in graph.layers})
+
+
+def thresholds_behind_padding(graph: Graph, thresholds: Mapping[str, float]) -> dict[str, float]:
+    """Return thresholds that hold for blobs behind a Padding of channels too: zeros change no range."""
+    found = dict(thresholds)
+    for layer in graph.layers:
+        if layer.type == "Padding" and layer.inputs[0] in found:
+            found.setdefault(layer.outputs[0], found[layer.inputs[0]])
+    return found
