@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph, Layer, Storage, Weight
-from ncnn_tools.packing.borders import with_borders, without_idle_borders
+from ncnn_tools.packing.borders import without_idle_borders
 from ncnn_tools.packing.classes import PaddingClasses, is_dense
-from ncnn_tools.packing.groups import numbered_groups
+from ncnn_tools.packing.groups import Gaps, find_gaps
 from ncnn_tools.quantization.layers import is_depthwise
 
 Places = npt.NDArray[np.int64]  # where each channel goes; behind them, the count of all
@@ -40,9 +40,9 @@ def pad_channels(graph: Graph, widths: Mapping[str, int]) -> Graph:
     as no ONNX tensor equals it. Layers in int8 are padded as well. Raises GraphError for a graph without shapes, an
     unknown group and a width below the group's.
     """
-    prepared = with_borders(graph)
-    classes = PaddingClasses(prepared)
-    padding = _padding(prepared, classes, widths)
+    gaps = find_gaps(graph)
+    prepared, classes = gaps.graph, gaps.classes
+    padding = _padding(gaps, widths)
     places = {blob: _places(classes, blob, padding) for blob in prepared.shapes if blob in classes}
     grown = {blob: place for blob, place in places.items() if place[-1] != len(place) - 1}
     for layer in prepared.layers:
@@ -56,10 +56,10 @@ def pad_channels(graph: Graph, widths: Mapping[str, int]) -> Graph:
     return result
 
 
-def _padding(prepared: Graph, classes: PaddingClasses, widths: Mapping[str, int]) -> npt.NDArray[np.int64]:
+def _padding(gaps: Gaps, widths: Mapping[str, int]) -> npt.NDArray[np.int64]:
     """Return how many zeros stand in the gaps of each class."""
-    groups = {group.name: (gap, group) for gap, group in numbered_groups(prepared, classes).items()}
-    padding = np.zeros(classes.size, np.int64)
+    groups = {group.name: (gap, group) for gap, group in gaps.groups.items()}
+    padding = np.zeros(gaps.classes.size, np.int64)
     for name, width in widths.items():
         if name not in groups:
             raise GraphError(f"no channels can be padded by the name {name!r}: {_known(groups)}")
@@ -67,6 +67,8 @@ def _padding(prepared: Graph, classes: PaddingClasses, widths: Mapping[str, int]
         if width < group.channels:
             raise GraphError(f"channels of {name!r}: {width} is less than the {group.channels} that it has")
         padding[gap] = width - group.channels
+    for gap, floor in gaps.floors.items():
+        padding[gap] = max(padding[gap], padding[floor])
     return padding
 
 
@@ -92,8 +94,8 @@ def _widen(layer: Layer, places: Mapping[str, Places]) -> None:
         _widen_channel_weights(layer, after)
     elif layer.type == "Padding" and before is not None and after is not None:
         layer.set("behind", layer.integer("behind") + int(after[-1] - before[-1]))
-    elif layer.type == "Crop" and before is not None:
-        layer.set("ends", (int(before[-2]) + 1,))
+    elif layer.type == "Crop" and after is not None:
+        layer.set("ends", (int(after[-1]),))
 
 
 def _widen_dense(layer: Layer, before: Places | None, after: Places | None) -> None:

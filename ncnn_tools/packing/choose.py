@@ -65,7 +65,7 @@ def choose_widths(graph: Graph, price: Price, most_graphs: int = MOST_GRAPHS) ->
     search = _Search(graph, price, layout)
     uniform = [layout.plain]
     for multiple in MULTIPLES:
-        uniform += [layout.aligned(multiple), layout.filled(multiple)]
+        uniform += [layout.cropped(multiple), layout.filled(multiple)]
     search.evaluate(list(dict.fromkeys(uniform))[:most_graphs])
     while len(search.totals) < most_graphs:
         candidates = _promising(search)[: most_graphs - len(search.totals)]

@@ -61,12 +61,10 @@ class PaddingClasses(ChannelClasses):
                 self._fix(blob)
 
     def _tie_border(self, layer: Layer) -> None:
-        """Join all gaps but the last: a Padding may fill its output's, a Crop empty its input's."""
+        """Join all gaps but the last: a Padding may fill its output's, a Crop take something out of its input's."""
         pairs = list(zip(self._nodes(layer.inputs[0]), self._nodes(layer.outputs[0]), strict=True))
         for one, other in pairs[:-1]:
             self._union(one, other)
-        if layer.type == "Crop":
-            self._union(0, pairs[-1][1])
 
     def _tie_operands(self, layer: Layer) -> None:
         """Join operands that have the output's channels; one that is repeated along them keeps its one.

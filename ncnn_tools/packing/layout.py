@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
 from ncnn_tools.graph import Graph, Layer
-from ncnn_tools.packing.borders import with_borders
-from ncnn_tools.packing.classes import PaddingClasses
-from ncnn_tools.packing.groups import PaddingGroup, numbered_groups
+from ncnn_tools.packing.groups import PaddingGroup, find_gaps
 
-MULTIPLES = (4, 8)  # of channels that ncnn packs on ARM, in fp32 and in fp16
+MULTIPLES = (8, 4)  # of channels that ncnn packs on ARM, in fp32 and in fp16
 
 # Widths of all groups, in the order of `Layout.groups`.
 Widths = tuple[int, ...]
@@ -25,36 +24,43 @@ class Layout:
 
     def __init__(self, graph: Graph) -> None:
         """Look at a graph with shapes."""
-        prepared = with_borders(graph)
-        classes = PaddingClasses(prepared)
-        numbered = numbered_groups(prepared, classes)
-        self.layers: list[Layer] = prepared.layers
-        self.groups: list[PaddingGroup] = list(numbered.values())
+        gaps = find_gaps(graph)
+        self.layers: list[Layer] = gaps.graph.layers
+        self.groups: list[PaddingGroup] = list(gaps.groups.values())
         self.plain: Widths = tuple(group.channels for group in self.groups)
-        self._numbers = {gap: number for number, gap in enumerate(numbered)}
+        self._numbers = {gap: number for number, gap in enumerate(gaps.groups)}
+        # What a Crop reads has as much padding as what it gives, at least; None where that can't be padded.
+        self._floors = {self._numbers[gap]: self._numbers.get(floor) for gap, floor in gaps.floors.items()}
         self._channels: dict[str, int] = {}
         self._held: dict[str, list[tuple[int, int]]] = {}
         self._ends: dict[int, set[int]] = {number: set() for number in range(len(self.groups))}
         self.sizes: dict[str, int] = {}
-        for blob, shape in prepared.shapes.items():
+        for blob, shape in gaps.graph.shapes.items():
             self._channels[blob] = shape[0] if shape else 1
-            self.sizes[blob] = _product(shape[1:])
-            gaps = classes.of(blob).tolist() if blob in classes else []
-            counted = Counter(self._numbers[gap] for gap in gaps if gap in self._numbers)
+            self.sizes[blob] = math.prod(shape[1:])
+            held = gaps.classes.of(blob).tolist() if blob in gaps.classes else []
+            counted = Counter(self._numbers[gap] for gap in held if gap in self._numbers)
             self._held[blob] = list(counted.items())
-            if gaps and gaps[-1] in self._numbers:
-                self._ends[self._numbers[gaps[-1]]].add(len(gaps))
+            if held and held[-1] in self._numbers:
+                self._ends[self._numbers[held[-1]]].add(len(held))
 
     def channels(self, blob: str, widths: Widths) -> int:
-        """Return how many channels a blob has at these widths."""
-        return self._channels[blob] + sum(
-            times * (widths[number] - self.plain[number]) for number, times in self._held[blob]
+        """Return how many channels a blob has at these widths; 0 for one of unknown shape."""
+        return self._channels.get(blob, 0) + sum(
+            times * self._padding(number, widths) for number, times in self._held.get(blob, ())
         )
+
+    def _padding(self, number: int, widths: Widths) -> int:
+        own = widths[number] - self.plain[number]
+        floor = self._floors.get(number)
+        return own if floor is None else max(own, widths[floor] - self.plain[floor])
 
     def groups_of(self, layer: Layer) -> list[int]:
         """Return the numbers of the groups that change a layer's inputs or outputs."""
         blobs = [*layer.inputs, *layer.outputs]
-        return sorted({number for blob in blobs for number, _ in self._held[blob]})
+        held = {number for blob in blobs for number, _ in self._held.get(blob, ())}
+        floors = {self._floors.get(number) for number in held}
+        return sorted(held | {floor for floor in floors if floor is not None})
 
     def options(self, number: int) -> list[int]:
         """Return the widths to try for a group: its own, and those at which a blob that ends there fills vectors."""
@@ -66,11 +72,17 @@ class Layout:
         """Return the widths at which every group is a multiple of 4 or 8."""
         return tuple(-(-channels // multiple) * multiple for channels in self.plain)
 
+    def cropped(self, multiple: int) -> Widths:
+        """Return the widths at which what Crops read is a multiple of 4 or 8, and nothing else is padded."""
+        aligned = self.aligned(multiple)
+        return tuple(aligned[i] if i in self._floors else width for i, width in enumerate(self.plain))
+
     def filled(self, multiple: int) -> Widths:
-        """Return widths at which blobs are multiples of 4 or 8 by padding where they end, from the narrowest on."""
-        widths = list(self.plain)
+        """Return `cropped` with the widest blob that ends with a group padded to a multiple as well."""
+        widths = list(self.cropped(multiple))
         for number, counts in self._ends.items():
-            widths[number] += -max(counts, default=0) % multiple
+            if number not in self._floors:
+                widths[number] += -max(counts, default=0) % multiple
         return tuple(widths)
 
     def named(self, widths: Widths) -> Mapping[str, int]:
@@ -80,10 +92,3 @@ class Layout:
             for group, width in zip(self.groups, widths, strict=True)
             if width != group.channels
         }
-
-
-def _product(sizes: tuple[int, ...]) -> int:
-    result = 1
-    for size in sizes:
-        result *= size
-    return result

@@ -76,14 +76,13 @@ class LayerPrices:
         return (layer.type, window, tuple(_packing(channels) for channels in key))
 
     def _work(self, layer: Layer, key: Key) -> float:
-        """Return the multiply-adds of a convolution, or the values that another layer reads and writes."""
+        """Return the multiply-adds of a convolution, or the values that another layer reads and writes; 1 at least."""
         blobs = [*layer.inputs, *layer.outputs]
+        sizes = [self._layout.sizes.get(blob, 0) for blob in blobs]
         if is_dense(layer):
             taps = layer.get("kernel_w") * layer.get("kernel_h") if "kernel_w" in layer.schema.params else 1
-            return float(key[0] * key[-1] * taps * self._layout.sizes[layer.outputs[0]])
-        return float(
-            sum(channels * self._layout.sizes[blob] for channels, blob in zip(key, blobs, strict=True))
-        )
+            return max(1.0, float(key[0] * key[-1] * taps * sizes[-1]))
+        return max(1.0, float(sum(channels * size for channels, size in zip(key, sizes, strict=True))))
 
 
 def _packing(channels: int) -> int:
