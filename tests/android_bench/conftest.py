@@ -2,8 +2,9 @@
 
 import os
 import platform
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 import platformdirs
 import pytest
 
-from android_bench import Binary, build_binary
+from android_bench import Binary, build_binary, cached_binary
+from ncnn_tools.files import save
+from ncnn_tools.graph import Graph
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -48,6 +51,43 @@ def binary(cache_dir: Path) -> Binary:
     if platform.system() != "Linux" or abi is None:
         pytest.skip("the benchmark binary runs on Linux on x86-64 or arm64")
     return build_binary(abi, cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="session")
+def arm64(cache_dir: Path) -> Binary:
+    """The binary for arm64 phones, which qemu runs. Building it takes minutes, so that a cached one is taken."""
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    found = cached_binary("arm64-v8a", cache_dir=cache_dir)
+    if found is None and os.environ.get("MOBILEDEPLOY_TEST_ARM64") == "1":
+        found = build_binary("arm64-v8a", cache_dir=cache_dir)
+    if found is None:
+        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
+    return found
+
+
+@pytest.fixture
+def run_emulated(arm64: Binary, tmp_path: Path) -> Callable[..., dict[str, np.ndarray]]:
+    """Run a graph on a CPU model; arrays have ncnn's shapes, without batch."""
+
+    def run(
+        graph: Graph, feeds: Mapping[str, np.ndarray], blobs: Sequence[str], cpu: str, *, fp16: bool
+    ) -> dict[str, np.ndarray]:
+        save(graph, tmp_path / "m.param", tmp_path / "m.bin")
+        arguments = []
+        for name, array in feeds.items():
+            np.save(tmp_path / f"{name}.npy", array[None])
+            arguments += ["--input", f"{name}={tmp_path / f'{name}.npy'}"]
+        arguments += [argument for blob in blobs for argument in ("--output", blob)]
+        arguments += ["--warmup", "0", "--min-runs", "1", "--min-time-ms", "0", "--config", "one"]
+        arguments += ["--param", str(tmp_path / "m.param"), "--bin", str(tmp_path / "m.bin")]
+        arguments += ["--fp16", str(int(fp16)), "--dump", str(tmp_path / "out")]
+        command = ["qemu-aarch64", "-cpu", cpu, str(arm64.path), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr
+        return {blob: np.load(tmp_path / "out" / f"one.{blob}.npy")[0] for blob in blobs}
+
+    return run
 
 
 @dataclass(frozen=True)
