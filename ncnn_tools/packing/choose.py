@@ -19,7 +19,11 @@ from ncnn_tools.packing.prices import LayerPrices
 Price = Callable[[Sequence[Graph]], Sequence[Mapping[str, float]]]
 
 MOST_GRAPHS = 40
-_OPTIMISM = (1.0, 0.7)  # the second makes widths look good that nothing is known of, so that they are tried
+_OPTIMISM = (
+    1.0,
+    0.7,
+    0.4,
+)  # those below 1 make widths look good that nothing is known of, so that they are tried
 _SWEEPS = 10
 
 
@@ -66,7 +70,7 @@ def choose_widths(graph: Graph, price: Price, most_graphs: int = MOST_GRAPHS) ->
     uniform = [layout.plain]
     for multiple in MULTIPLES:
         uniform += [layout.cropped(multiple), layout.filled(multiple)]
-    search.evaluate(list(dict.fromkeys(uniform))[:most_graphs])
+    search.evaluate(list(dict.fromkeys(map(layout.settled, uniform)))[:most_graphs])
     while len(search.totals) < most_graphs:
         candidates = _promising(search)[: most_graphs - len(search.totals)]
         if not candidates:
@@ -94,6 +98,7 @@ def _descend(search: _Search, start: Widths, optimism: float) -> Widths:
         before = widths
         for step in steps:
             changed = tuple(step.get(number, width) for number, width in enumerate(widths))
+            changed = search.layout.settled(changed)
             layers = {index for number in step for index in touched[number]}
             if changed != widths and _cost(search, layers, changed, optimism) < _cost(
                 search, layers, widths, optimism

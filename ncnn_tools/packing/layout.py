@@ -50,6 +50,10 @@ class Layout:
             times * self._padding(number, widths) for number, times in self._held.get(blob, ())
         )
 
+    def settled(self, widths: Widths) -> Widths:
+        """Return widths in which what a Crop reads is as wide as what it gives, at least."""
+        return tuple(plain + self._padding(number, widths) for number, plain in enumerate(self.plain))
+
     def _padding(self, number: int, widths: Widths) -> int:
         own = widths[number] - self.plain[number]
         floor = self._floors.get(number)
