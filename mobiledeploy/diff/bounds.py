@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from mobiledeploy.diff.measures import Figures
 from mobiledeploy.diff.source import Source
+from ncnn_tools.half_precision import MIN_SNR_DB
 
 _FP32_RELATIVE = 1e-3
 _STORED_FP16_SNR_DB = 40.0
-_FP16_SNR_DB = 20.0
+_FP16_SNR_DB = MIN_SNR_DB  # for what convert does not mask
 _INT8_SNR_DB = 8.0  # also of mixed precisions
 
 

@@ -26,7 +26,8 @@ from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.runtime import Runtime
 
 _TIMEOUT_S = 300.0  # for one launch; an emulated CPU is slow
-_COPIES = frozenset({"Split", "Noop", "Input", "MemoryData"})  # layers that compute nothing
+# Layers that compute nothing; Dropout stands where fp16 ends (ncnn_tools/half_precision/masks.py).
+_COPIES = frozenset({"Split", "Noop", "Dropout", "Input", "MemoryData"})
 
 
 class NcnnSource:
@@ -191,7 +192,10 @@ def _keys(graph: Graph, origins: Mapping[str, str]) -> dict[str, str]:
 
 def _intermediates(graph: Graph, keys: Mapping[str, str]) -> tuple[Intermediate, ...]:
     whole = {
-        blob: layer.inputs[0] for layer in graph.layers if layer.type == "Split" for blob in layer.outputs
+        blob: layer.inputs[0]
+        for layer in graph.layers
+        if layer.type in ("Split", "Dropout")
+        for blob in layer.outputs
     }
 
     def key_of(blob: str) -> str:

@@ -48,8 +48,7 @@ def mix(stock: Stock, choices: Mapping[str, Choice], *, chains: bool = True) -> 
     if chains:
         chain(result)
     check_chains(result)
-    exact = {name for name, choice in choices.items() if choice.precision == "fp32"}
-    return store_as_fp16(result, except_for=exact)
+    return store_as_fp16(result)
 
 
 def _chosen(stock: Stock, layer: Layer, choice: Choice) -> Layer:

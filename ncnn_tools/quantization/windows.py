@@ -25,7 +25,7 @@ def layer_rows(layer: Layer, values: Array, most: int, generator: np.random.Gene
         per_row = layer.integer("weight_data_size") // layer.integer("num_output")
         rows = values.reshape(-1, per_row)
         return rows[_places(len(rows), most, generator)][None]
-    view = _window_view(layer, values)
+    view = window_view(layer, values)
     height, width = view.shape[1:3]
     places = _places(height * width, most, generator)
     picked = view[:, places // width, places % width].reshape(len(values), len(places), -1)
@@ -40,7 +40,7 @@ def mean_row(layer: Layer, values: Array) -> npt.NDArray[np.float64]:
         per_row = layer.integer("weight_data_size") // layer.integer("num_output")
         mean: npt.NDArray[np.float64] = values.reshape(-1, per_row).mean(axis=0, dtype=np.float64)
         return mean[None]
-    view = _window_view(layer, values)
+    view = window_view(layer, values)
     means = np.empty((len(values), *view.shape[3:]))
     for row in range(view.shape[3]):
         for column in range(view.shape[4]):
@@ -56,13 +56,24 @@ def _places(count: int, most: int, generator: np.random.Generator) -> npt.NDArra
     return places
 
 
-def _window_view(layer: Layer, values: Array) -> Array:
+def window_view(layer: Layer, values: Array) -> Array:
     """Return a view (channels, output rows, output columns, kernel rows, kernel columns) of the padded input."""
-    rows, columns = (_Axis(layer, letter, side) for letter, side in (("h", "top"), ("w", "left")))
-    padded = np.pad(values, ((0, 0), rows.padding(values.shape[1]), columns.padding(values.shape[2])))
+    rows, columns = _axes(layer)
+    padded = padded_input(layer, values)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (rows.extent, columns.extent), axis=(1, 2))
     view: Array = windows[:, :: rows.stride, :: columns.stride, :: rows.dilation, :: columns.dilation]
     return view
+
+
+def padded_input(layer: Layer, values: Array) -> Array:
+    """Return the input of a convolution, (channels, rows, columns), with the zeros that it puts around it."""
+    rows, columns = _axes(layer)
+    padded: Array = np.pad(values, ((0, 0), rows.padding(values.shape[1]), columns.padding(values.shape[2])))
+    return padded
+
+
+def _axes(layer: Layer) -> tuple[_Axis, _Axis]:
+    return _Axis(layer, "h", "top"), _Axis(layer, "w", "left")
 
 
 class _Axis:

@@ -5,27 +5,11 @@ MOBILEDEPLOY_TEST_ARM64=1 asks for it.
 """
 
 import json
-import os
 import re
-import shutil
 import subprocess
 
 import numpy as np
 import pytest
-
-from android_bench import build_binary, cached_binary
-
-pytestmark = pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-aarch64 is not installed")
-
-
-@pytest.fixture(scope="module")
-def arm64(cache_dir):
-    found = cached_binary("arm64-v8a", cache_dir=cache_dir)
-    if found is None and os.environ.get("MOBILEDEPLOY_TEST_ARM64") == "1":
-        found = build_binary("arm64-v8a", cache_dir=cache_dir)
-    if found is None:
-        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
-    return found
 
 
 @pytest.fixture

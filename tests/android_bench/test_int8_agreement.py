@@ -3,15 +3,9 @@
 x86 runs 3x3 convolutions of stride 1 as winograd, a Cortex-A53 too (with other sizes), a Cortex-A76 by dot products.
 """
 
-import os
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
 
-from android_bench import build_binary, cached_binary
-from ncnn_tools.files import save
 from ncnn_tools.graph import Graph, new_layer
 from ncnn_tools.quantization import QuantizeOptions, quantize
 from ncnn_tools.quantization.chains import gives_int8
@@ -30,18 +24,6 @@ FIRSTS = [
 ]
 CHANNELS = (16, 12)  # packed by 8, and not
 SIZE = 12
-
-
-@pytest.fixture(scope="module")
-def arm64(cache_dir):
-    if shutil.which("qemu-aarch64") is None:
-        pytest.skip("qemu-aarch64 is not installed")
-    found = cached_binary("arm64-v8a", cache_dir=cache_dir)
-    if found is None and os.environ.get("MOBILEDEPLOY_TEST_ARM64") == "1":
-        found = build_binary("arm64-v8a", cache_dir=cache_dir)
-    if found is None:
-        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
-    return found
 
 
 def convolution(random, name, source, target, outputs, inputs, kernel, **params):
@@ -72,20 +54,6 @@ def network(channels):
     return Graph(layers, [f"y{i}" for i in range(len(FIRSTS))])
 
 
-def run_emulated(arm64, folder, graph, x, blobs, cpu, fp16):
-    """Run a graph on a CPU model; returns the named blobs."""
-    save(graph, folder / "m.param", folder / "m.bin")
-    np.save(folder / "x.npy", x[None])
-    arguments = ["--input", f"x={folder / 'x.npy'}"]
-    arguments += [argument for blob in blobs for argument in ("--output", blob)]
-    arguments += ["--warmup", "0", "--min-runs", "1", "--min-time-ms", "0", "--config", "int8"]
-    arguments += ["--param", str(folder / "m.param"), "--bin", str(folder / "m.bin"), "--fp16", str(fp16)]
-    command = ["qemu-aarch64", "-cpu", cpu, str(arm64.path), *arguments, "--dump", str(folder / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return {blob: np.load(folder / "out" / f"int8.{blob}.npy")[0] for blob in blobs}
-
-
 def chained(channels):
     """The network with int8 between each case and the layer that reads it, and an input for it."""
     thresholds = {f"{letter}{i}": 3.0 for letter in "xa" for i in range(len(FIRSTS))}
@@ -97,10 +65,10 @@ def chained(channels):
 
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
-def test_x86_and_arm64_agree_within_one_quantum(arm64, tmp_path, cpu, channels):
+def test_x86_and_arm64_agree_within_one_quantum(run_emulated, cpu, channels):
     graph, x = chained(channels)
     blobs = [f"{letter}{i}" for letter in "ay" for i in range(len(FIRSTS))]
-    there = run_emulated(arm64, tmp_path, graph, x, blobs, cpu, fp16=0)
+    there = run_emulated(graph, {"x": x}, blobs, cpu, fp16=False)
     here = Runtime.from_graph(graph).run({"x": x}, blobs)
     for i, case in enumerate(FIRSTS):
         levels = there[f"a{i}"] - here[f"a{i}"]
@@ -117,11 +85,11 @@ def test_x86_and_arm64_agree_within_one_quantum(arm64, tmp_path, cpu, channels):
 
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
-def test_chains_are_right_in_fp16_mode(arm64, tmp_path, cpu, channels):
+def test_chains_are_right_in_fp16_mode(run_emulated, cpu, channels):
     # The input is rounded to fp16 before it is quantized, which moves some values by a level.
     graph, x = chained(channels)
     blobs = [f"y{i}" for i in range(len(FIRSTS))]
-    there = run_emulated(arm64, tmp_path, graph, x, blobs, cpu, fp16=1)
+    there = run_emulated(graph, {"x": x}, blobs, cpu, fp16=True)
     here = Runtime.from_graph(graph).run({"x": x}, blobs)
     for blob, case in zip(blobs, FIRSTS, strict=True):
         largest = np.abs(here[blob]).max()

@@ -6,10 +6,8 @@ import numpy as np
 
 from mobiledeploy.diff.causes.evidence import Evidence, largest, rms
 from ncnn_tools.graph import Storage
+from ncnn_tools.half_precision import LARGEST, SMALLEST_NORMAL
 
-_FP16 = np.finfo(np.float16)
-LARGEST = float(_FP16.max)  # 65504
-_SMALLEST_NORMAL = float(_FP16.tiny)  # 6.1e-5: below it bits are lost
 # So many roundings at the largest value may add up in the error: a sum's terms, in all the layers before.
 _ROUNDINGS = 16
 
@@ -34,7 +32,7 @@ def fp16_overflow(evidence: Evidence) -> str | None:
 def fp16_underflow(evidence: Evidence) -> str | None:
     """Values so small that fp16 keeps few of their bits, or none."""
     reaches = largest(evidence.reference)
-    if not evidence.halves or not 0 < reaches < _SMALLEST_NORMAL:
+    if not evidence.halves or not 0 < reaches < SMALLEST_NORMAL:
         return None
     return f"fp16 underflow: the reference is at most {reaches:.2g}, and below 6.1e-05 fp16 loses bits"
 
@@ -45,7 +43,7 @@ def fp16_weights(evidence: Evidence) -> str | None:
     reaches = max(
         (largest(weight.values()) for weight in weights if weight.storage is Storage.FP16), default=0.0
     )
-    if not 0 < reaches < _SMALLEST_NORMAL:
+    if not 0 < reaches < SMALLEST_NORMAL:
         return None
     return f"fp16 weights: those of the layer are at most {reaches:.2g}, and below 6.1e-05 fp16 loses bits"
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 
 from ncnn_tools.graph import Graph, Storage, Weight
+from ncnn_tools.half_precision.rounding import LARGEST
+from ncnn_tools.schema import MASK_NO_FP16_STORAGE
 
-_LARGEST = float(np.finfo(np.float16).max)
 
-
-def store_as_fp16(graph: Graph, except_for: Collection[str] = ()) -> Graph:
+def store_as_fp16(graph: Graph) -> Graph:
     """Return a copy whose fp32 weights are stored as fp16, as far as the format allows.
 
     Untagged weights (biases, slopes, scales) are always fp32 in a .bin. A weight beyond fp16's range (65504)
-    stays fp32 too, rather than becoming infinite, and so do all of the layers that `except_for` names.
+    stays fp32 too, rather than becoming infinite, and so do those of layers that are masked from fp16 storage.
     """
     result = graph.copy()
     for layer in result.layers:
-        if layer.name in except_for:
+        if layer.feature_mask & MASK_NO_FP16_STORAGE:
             continue
         for name, weight in layer.weights.items():
             if weight.storage is Storage.FP32 and _fits(weight):
@@ -28,4 +26,4 @@ def store_as_fp16(graph: Graph, except_for: Collection[str] = ()) -> Graph:
 
 
 def _fits(weight: Weight) -> bool:
-    return bool(weight.data.size == 0 or np.abs(weight.data).max() <= _LARGEST)
+    return bool(weight.data.size == 0 or np.abs(weight.data).max() <= LARGEST)
