@@ -5,8 +5,8 @@
 For each bundle (of `convert`, with fp32) three variants are made on the device: int8, mixed, and `tuned`, which is
 fp32 with algorithms chosen by layer. Then all of them and ncnn's own fp32 and fp16 run interleaved in ten fresh
 processes with shuffled loading orders, one thread. Ratios are to ncnn's fp32 in the same rounds, of wall and of CPU
-time, with the 95 % interval of the wall time's. Errors are against fp32 on the held-out files; on an emulated phone instructions
-are counted instead of times.
+time, with the 95 % interval of the wall time's. Errors are against fp32 on the held-out files. On an emulated phone
+instructions are counted instead of times.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
     limits = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Bound)}
     bound = Bound(**limits) if any(limit is not None for limit in limits.values()) else None
     print(
-        "| network | variant | size (M) | of fp32 | time | ratio | interval | CPU ratio | error, held out | search (s) |"
+        "| network | variant | size (M) | of fp32 | time | ratio | interval | CPU ratio | held-out error | search (s) |"
     )
     print("|---|---|---:|---:|---:|---:|---:|---:|---|---:|")
     with phone_or_virtual(arguments.serial) as device, tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,7 @@ from mobiledeploy.convert.calibration import (
     thresholds,
 )
 from mobiledeploy.convert.check import VariantCheck
+from mobiledeploy.convert.half import half_facts, half_masks
 from mobiledeploy.convert.int8 import blob_samples, equalize_calibrated, quantize_calibrated
 from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.keys import Older
@@ -29,6 +30,7 @@ from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
 from ncnn_tools.calibration import write_calibration
 from ncnn_tools.graph import Graph
+from ncnn_tools.half_precision import HalfMask, apply_half_masks
 
 # Inputs that a mix is judged by: the mean of a figure over so many is known well enough, and they fit into memory.
 _JUDGED = 24
@@ -67,9 +69,15 @@ class VariantMaker:
             graph, facts = self._mixed()
         else:
             graph, facts = self.graph, {}
+        masks = [] if precision == "fp32" else self._half_masks
         self.progress(f"writing {precision}", 0, 0)
-        facts |= write_variant(make_variant(graph, precision), self.folder, precision)
-        return {**facts, "parity": self.parity(precision)}
+        facts |= write_variant(make_variant(graph, precision, masks), self.folder, precision)
+        return {**facts, "fp32_layers": half_facts(masks), "parity": self.parity(precision)}
+
+    @cached_property
+    def _half_masks(self) -> list[HalfMask]:
+        """The layers that fp16 breaks on phones."""
+        return half_masks(self.graph, self.check, self.progress)
 
     def take_over(self, older: Bundle, precision: str) -> dict[str, Any]:
         """Copy a variant's files; returns what the manifest says of it."""
@@ -134,7 +142,7 @@ class VariantMaker:
             raise UsageError("a mixed variant is made for a device, and none was given")
         graph, calibrated, facts = self._prepared
         recipe = Recipe(
-            graph,
+            apply_half_masks(graph, {mask.layer: mask.bits for mask in self._half_masks}),
             thresholds(calibrated.statistics, self.int8.method),
             self.int8.quantize_options,
             list(blob_samples(graph, self.data, spread(len(self.data), _JUDGED))),

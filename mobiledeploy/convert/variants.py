@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from mobiledeploy.source.reference import run as run_onnx
 from ncnn_tools.errors import NcnnToolsError
 from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph
-from ncnn_tools.half_precision import store_as_fp16
+from ncnn_tools.half_precision import HalfMask, apply_half_masks, check_half_masks, store_as_fp16
 from ncnn_tools.onnx2ncnn import convert_onnx
 from ncnn_tools.passes import optimize
 from ncnn_tools.quantization import check_chains
@@ -76,15 +76,21 @@ def load_variant(bundle: Bundle, precision: str) -> Graph:
     return graph
 
 
-def make_variant(graph: Graph, precision: str) -> Graph:
-    """Return the graph stored in a precision. For int8 it is quantized already; what could not be is kept in fp16."""
-    return store_as_fp16(graph) if precision in ("fp16", "int8") else graph
+def make_variant(graph: Graph, precision: str, masks: Sequence[HalfMask] = ()) -> Graph:
+    """Return the graph stored in a precision. For int8 it is quantized already; what could not be is kept in fp16.
+
+    `masks` are of layers that fp16 breaks.
+    """
+    if precision not in ("fp16", "int8"):
+        return graph
+    return store_as_fp16(apply_half_masks(graph, {mask.layer: mask.bits for mask in masks}))
 
 
 def write_variant(graph: Graph, folder: Path, precision: str) -> dict[str, Any]:
     """Write a variant's pair of files; returns its size and layers for the manifest."""
     param, weights = folder / f"{precision}.param", folder / f"{precision}.bin"
     check_chains(graph)
+    check_half_masks(graph)
     save(graph, param, weights)
     return {
         "size_bytes": param.stat().st_size + weights.stat().st_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.calibration import calibration_notes
+from mobiledeploy.convert.half import half_notes
 from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import megabytes
 
@@ -34,10 +35,10 @@ def bundle_table(bundle: Bundle) -> Table:
 
 
 def footnotes(bundle: Bundle) -> list[str]:
-    """Return what a reader must know beside the table: what int8 was calibrated on, and warnings about that."""
+    """Return what a reader must know beside the table: layers kept in fp32, how int8 was calibrated, and warnings."""
     calibration = bundle.manifest["calibration"]
     notes = calibration_notes(calibration) if calibration and "file" in calibration else []
-    return notes + _mixed_notes(bundle)
+    return half_notes(bundle.manifest["variants"]) + notes + _mixed_notes(bundle)
 
 
 def _mixed_notes(bundle: Bundle) -> list[str]:

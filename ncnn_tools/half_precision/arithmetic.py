@@ -25,13 +25,13 @@ from ncnn_tools.schema import Activation
 _ROWS = 1 << 14  # places of a convolution whose inputs are gathered at once
 
 
-def accumulates(layer: Layer) -> bool:
-    """Return whether `half_output` knows how a layer adds up in fp16."""
+def accumulates(layer: Layer, values: Array) -> bool:
+    """Return whether `half_output` knows how a layer adds up this input in fp16."""
     if "weight" not in layer.weights:
         return False
     if layer.type == "InnerProduct":
         return True
-    if layer.type != "Convolution" and not is_depthwise(layer):
+    if values.ndim != 3 or (layer.type != "Convolution" and not is_depthwise(layer)):
         return False
     return bool(layer.get("pad_value") == 0)
 

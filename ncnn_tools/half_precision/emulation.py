@@ -121,10 +121,10 @@ class HalfEmulation:
         halves = {blob: to_half(values) for blob, values in inputs.items()}
         stored = self._half.run(halves, layer.outputs)
         outputs = {blob: to_half(values) for blob, values in stored.items()}
-        if precision is Precision.STORED or not accumulates(layer):
+        values = next(iter(halves.values()))
+        if precision is Precision.STORED or not accumulates(layer, values):
             return Step(layer, halves, outputs, overflowed=False)
-        (blob,) = layer.inputs
-        summed = half_output(self._rounded[layer.name], halves[blob], self._largest)
+        summed = half_output(self._rounded[layer.name], values, self._largest)
         finite = np.isfinite(summed).all() or not np.isfinite(stored[layer.outputs[0]]).all()
         if not finite and heal:
             return Step(layer, halves, outputs, overflowed=True)

@@ -14,7 +14,7 @@ from ncnn_tools.inspect.memory import peak_activations
 from ncnn_tools.inspect.shapes import Shapes, measure_blobs
 from ncnn_tools.param_file import read_param
 from ncnn_tools.runtime import input_shapes
-from ncnn_tools.schema import LAYERS, fp16_on_arm
+from ncnn_tools.schema import LAYERS, MASK_NO_FP16_ARITHMETIC, MASK_NO_FP16_STORAGE, Fp16, fp16_on_arm
 
 _STORED = {
     Storage.RAW: "fp32",
@@ -134,9 +134,17 @@ def _layer_facts(layer: Layer, sizes: Mapping[str, BlobSize]) -> LayerFacts:
         macs=macs,
         activation_bytes=activation_bytes,
         stored=_stored(layer),
-        fp16=fp16_on_arm(layer.type, layer.integer).value if runs else None,
+        fp16=_fp16(layer).value if runs else None,
         int8=layer.schema.int8 if runs else None,
     )
+
+
+def _fp16(layer: Layer) -> Fp16:
+    """Return what a layer does where the network runs in fp16, unless its feature mask keeps it out."""
+    kind = fp16_on_arm(layer.type, layer.integer)
+    if layer.feature_mask & MASK_NO_FP16_STORAGE:
+        return Fp16.NONE
+    return Fp16.MOVES if kind is not Fp16.NONE and layer.feature_mask & MASK_NO_FP16_ARITHMETIC else kind
 
 
 def _cost(layer: Layer, sizes: Mapping[str, BlobSize]) -> tuple[int | None, int | None]:

@@ -26,6 +26,8 @@ from mobiledeploy.errors import DeviceError, DeviceRunError
 from mobiledeploy.phone import VirtualPhone
 from mobiledeploy.phone.faults import Cut, Kill
 from mobiledeploy.source.onnx_file import load_onnx
+from ncnn_tools.files import load, save
+from ncnn_tools.half_precision import store_as_fp16
 
 FOLDER = "data/local/tmp/mobiledeploy"
 
@@ -175,14 +177,33 @@ def scaled_bundle(make_onnx, tmp_path: Path):
     return make
 
 
+def unmasked(bundle):
+    """A bundle whose fp16 variant is as it would be if convert did not look for what fp16 breaks."""
+    fp32, fp16 = (bundle.variant(precision) for precision in ("fp32", "fp16"))
+    save(store_as_fp16(load(fp32.param, fp32.bin)), fp16.param, fp16.bin)
+    return bundle
+
+
 def test_an_fp16_overflow_is_named(emulated: Device, scaled_bundle) -> None:
-    bundle = scaled_bundle(1e5)
+    bundle = unmasked(scaled_bundle(1e5))
     remote = DeviceSource("remote", bundle, "fp16", emulated, quiet)
     comparison = compare(HostSource("host", bundle, "fp32"), remote, noise_inputs(remote.inputs))
     first = comparison.first_bad
     assert first.pair.reference.key == "relu1"
     assert first.cause.startswith("fp16 overflow: the reference reaches ")
     assert "fp16 ends at 65504" in first.cause
+
+
+def test_what_convert_masks_is_right_on_the_device(emulated: Device, scaled_bundle) -> None:
+    bundle = scaled_bundle(1e5)
+    assert [
+        layer.type for layer in load(bundle.variant("fp16").param, bundle.variant("fp16").bin).layers
+    ] == [*("Input", "Convolution", "Dropout", "Convolution", "Convolution")]
+    remote = DeviceSource("remote", bundle, "fp16", emulated, quiet)
+    host = HostSource("host", bundle, "fp32")
+    comparison = compare(host, remote, noise_inputs(remote.inputs), everything=True)
+    assert len(comparison.rows) == len(host.tensors)
+    assert comparison.passed
 
 
 def test_fp16_arithmetic_shows_and_is_within_its_bound(emulated: Device, scaled_bundle) -> None:
@@ -201,7 +222,7 @@ def test_fp16_arithmetic_shows_and_is_within_its_bound(emulated: Device, scaled_
 
 def test_the_same_on_a_cpu_without_fp16(scaled_bundle, emulated: Device) -> None:
     """A Cortex-A53 computes fp16 variants in fp32, which does not overflow, and it is said. The weights are halves."""
-    bundle = scaled_bundle(1e5)
+    bundle = unmasked(scaled_bundle(1e5))
     with VirtualPhone(cpu="cortex-a53") as phone, open_device(phone.serial) as device:
         remote = DeviceSource("remote", bundle, "fp16", device, quiet)
         comparison = compare(HostSource("host", bundle, "fp32"), remote, noise_inputs(remote.inputs))

@@ -43,7 +43,7 @@ def test_what_it_computes_is_the_layers_output_but_for_rounding(
     layer = convolution("x", "y", normal(*shape, scale=0.2), kind=kind, **params)
     x = normal(channels, 13, 11, seed=1)
     expected = Runtime.from_graph(make_graph(x.shape, [layer], ["y"])).run({"x": x}, ["y"])["y"]
-    assert accumulates(layer)
+    assert accumulates(layer, x)
     found = half_output(layer, x)
     assert found.shape == expected.shape
     error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
@@ -59,10 +59,12 @@ def test_rows_of_a_matrix(make_graph: Make, convolution: Make) -> None:
 
 
 def test_layers_whose_sums_are_not_emulated(convolution: Make) -> None:
-    assert not accumulates(convolution("x", "y", normal(6, 4, 3, 3), pad_value=1.0))
+    maps = normal(4, 9, 9)
+    assert accumulates(convolution("x", "y", normal(6, 4, 3, 3)), maps)
+    assert not accumulates(convolution("x", "y", normal(6, 4, 3, 3), pad_value=1.0), maps)
     grouped = convolution("x", "y", normal(6, 2, 3, 3), kind="ConvolutionDepthWise")
     grouped.set("group", 2)
-    assert not accumulates(grouped)
+    assert not accumulates(grouped, maps)
 
 
 @pytest.mark.parametrize("tile", [2, 4, 6])
