@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mobiledeploy.convert.check import VariantCheck
+from mobiledeploy.errors import ConversionError
 from mobiledeploy.progress import Progress
+from ncnn_tools.errors import NcnnToolsError
 from ncnn_tools.graph import Graph
 from ncnn_tools.half_precision import HalfMask, find_half_masks
 from ncnn_tools.schema import MASK_NO_FP16_STORAGE
@@ -15,14 +17,20 @@ _NAMED = 3  # layers that a footnote names
 
 
 def half_masks(graph: Graph, check: VariantCheck, progress: Progress) -> list[HalfMask]:
-    """Run the float graph as an fp16 phone would, on the kept samples; returns the layers to keep out of fp16."""
+    """Run the float graph as an fp16 phone would, on the kept samples; returns the layers to keep out of fp16.
+
+    Raises ConversionError where a layer can't be run alone.
+    """
     progress("looking for what fp16 breaks", 0, 0)
     count = len(next(iter(check.samples.values())))
     samples = [
         {check.inputs[name]: arrays[number] for name, arrays in check.samples.items()}
         for number in range(count)
     ]
-    return find_half_masks(graph, samples)
+    try:
+        return find_half_masks(graph, samples)
+    except NcnnToolsError as error:
+        raise ConversionError(f"fp16 can't be emulated: {error}", hint=check.advice) from error
 
 
 def half_facts(masks: Sequence[HalfMask]) -> list[dict[str, str]]:

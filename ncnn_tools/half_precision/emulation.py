@@ -64,7 +64,7 @@ class Step:
 
 
 class HalfEmulation:
-    """A graph, loaded twice: with its own weights and with weights rounded to fp16."""
+    """A graph, loaded twice: with its own weights (`reference`), and with weights rounded to fp16."""
 
     def __init__(self, graph: Graph, *, largest: float = LARGEST) -> None:
         """Load a float graph, which has Splits; GraphError or RuntimeFailedError where it can't be run.
@@ -75,7 +75,7 @@ class HalfEmulation:
             raise GraphError(f"layer {int8!r} is int8; fp16 is emulated before a graph is quantized")
         self.graph = graph
         self._largest = largest
-        self._float = Runtime.from_graph(graph)
+        self.reference = Runtime.from_graph(graph)
         rounded = _with_rounded_weights(graph)
         self._half = Runtime.from_graph(rounded)
         self._rounded = {layer.name: layer for layer in rounded.layers}
@@ -117,7 +117,7 @@ class HalfEmulation:
     ) -> Step:
         """Run one layer on the values of its inputs."""
         if precision is Precision.FLOAT:
-            return Step(layer, inputs, self._float.run(inputs, layer.outputs), overflowed=False)
+            return Step(layer, inputs, self.reference.run(inputs, layer.outputs), overflowed=False)
         halves = {blob: to_half(values) for blob, values in inputs.items()}
         stored = self._half.run(halves, layer.outputs)
         outputs = {blob: to_half(values) for blob, values in stored.items()}
@@ -132,7 +132,7 @@ class HalfEmulation:
 
     def rest(self, sample: Mapping[str, Array], step: Step) -> dict[str, Array]:
         """Return the graph's outputs in fp32, but that one layer gave what it did in this step."""
-        return self._float.run({**sample, **step.outputs}, self.graph.outputs)
+        return self.reference.run({**sample, **step.outputs}, self.graph.outputs)
 
 
 def _with_rounded_weights(graph: Graph) -> Graph:

@@ -17,7 +17,6 @@ from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.half_precision.emulation import HalfEmulation, Precision, precision_of, rounded_weights
 from ncnn_tools.half_precision.masks import ALL_FP32, HalfMask
 from ncnn_tools.half_precision.rounding import LARGEST, Array
-from ncnn_tools.runtime import Runtime
 from ncnn_tools.schema import MASK_NO_FP16_ARITHMETIC
 
 # What an output of a sound network keeps in fp16: docs/diff.md has what was measured on tensors of sound networks.
@@ -69,10 +68,9 @@ class _Search:
         self._run_fp32()
 
     def _run_fp32(self) -> None:
-        runtime = Runtime.from_graph(self.graph)
         for number, sample in enumerate(self.samples):
             expected = {}
-            for blob, values in runtime.visit(sample, self.graph.blobs()):
+            for blob, values in self._emulation.reference.visit(sample, self.graph.blobs()):
                 self._largest[blob] = max(
                     self._largest.get(blob, 0.0), float(np.abs(values).max(initial=0.0))
                 )
@@ -141,7 +139,7 @@ class _Search:
             self._mask(
                 loss.layer,
                 bits,
-                f"makes {share:.0%} of the error of output {output!r}, whose SNR is {-10 * math.log10(noise):.1f} dB",
+                f"makes {share:.1%} of the error of output {output!r}, whose SNR is {-10 * math.log10(noise):.1f} dB",
             )
 
     def _losses(self) -> Iterable[_Loss]:

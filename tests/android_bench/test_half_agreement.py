@@ -11,6 +11,7 @@ from ncnn_tools.half_precision import (
     find_half_masks,
     store_as_fp16,
 )
+from ncnn_tools.quantization import QuantizeOptions, quantize
 from ncnn_tools.runtime import Runtime
 from ncnn_tools.schema import FEATURE_MASK_ID, MASK_NO_FP16_ARITHMETIC
 
@@ -123,3 +124,26 @@ def test_why_a_dropout_stands_before_a_masked_layer(run_emulated):
     assert not np.isfinite(found).all() or error(found, expected) > 0.5
     layers[1].params[FEATURE_MASK_ID] = MASK_NO_FP16_ARITHMETIC
     assert error(run_emulated(graph, feeds, ["y"], CPU, fp16=True)["y"], expected) < 0.002
+
+
+@pytest.mark.parametrize("chains", [False, True])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_int8_layers_give_fp16_too(run_emulated, kernel, chains):
+    """Their sums are integers, but what they give is fp16, unless it is int8."""
+    random = np.random.default_rng(3)
+    layers = [
+        convolution(random, f"y{i}", f"y{i - 1}" if i else "x", f"y{i}", 16, 16, kernel, gain)
+        for i, gain in enumerate((1, 1e5, 1, 1e-5, 1))
+    ]
+    graph = graph_of(layers, 16)
+    feeds = {"x": random.normal(0, 1, (16, SIZE, SIZE)).astype(np.float32)}
+    masks = {mask.layer: mask.bits for mask in find_half_masks(graph, [feeds])}
+    assert masks == dict.fromkeys(["y1", "y2", "y3"], ALL_FP32)
+    blobs = Runtime.from_graph(graph).run(feeds, [layer.inputs[0] for layer in layers])
+    thresholds = {blob: float(np.abs(values).max()) for blob, values in blobs.items()}
+    quantized = quantize(graph, thresholds, QuantizeOptions(chains=chains))
+    expected = Runtime.from_graph(quantized).run(feeds)["y4"]
+    plain = run_emulated(store_as_fp16(quantized), feeds, ["y4"], CPU, fp16=True)["y4"]
+    assert (error(plain, expected) < 0.05) == chains
+    masked = store_as_fp16(apply_half_masks(quantized, masks))
+    assert error(run_emulated(masked, feeds, ["y4"], CPU, fp16=True)["y4"], expected) < 0.05

@@ -113,6 +113,14 @@ def test_how_weights_are_stored(network: Graph, tmp_path: Path) -> None:
         assert model.totals.weight_bytes == weights.stat().st_size
 
 
+@pytest.mark.parametrize(("mask", "fp16"), [(0, "yes"), (1, "moves"), (2, "no"), (64, "yes")])
+def test_a_masked_layer_does_not_compute_in_fp16(
+    network: Graph, tmp_path: Path, mask: int, fp16: str
+) -> None:
+    next(layer for layer in network.layers if layer.name == "conv").params[31] = mask
+    assert by_name(facts(network, tmp_path)[0])["conv"].fp16 == fp16
+
+
 def test_without_a_bin(network: Graph, tmp_path: Path) -> None:
     with_bin, (param, _) = facts(network, tmp_path)
     graph, notes = read_model(param, None)
