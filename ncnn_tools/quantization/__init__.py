@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ncnn_tools.quantization.apply import WEIGHT_THRESHOLDS, QuantizeOptions, quantize
-from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains
+from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains, unchain
 from ncnn_tools.quantization.equalization import equalize
 from ncnn_tools.quantization.layers import INT8_TAKERS, quantizable_layers
+from ncnn_tools.quantization.mix import take_layers
 from ncnn_tools.quantization.own_scales import OwnInt8, quantize_as_given
 from ncnn_tools.quantization.scales import round_half_away
+from ncnn_tools.quantization.sensitivity import layer_errors, noise_to_signal
 from ncnn_tools.quantization.statistics import (
     ChannelRanges,
     InputStatistics,
@@ -30,8 +32,12 @@ __all__ = [
     "collect_ranges",
     "equalize",
     "has_winograd",
+    "layer_errors",
+    "noise_to_signal",
     "quantizable_layers",
     "quantize",
     "quantize_as_given",
     "round_half_away",
+    "take_layers",
+    "unchain",
 ]

@@ -33,6 +33,16 @@ def chain(graph: Graph) -> int:
     return chained
 
 
+def unchain(graph: Graph) -> Graph:
+    """Return a copy in which every layer gives float: what `chain` did, undone."""
+    result = graph.copy()
+    for layer in result.layers:
+        if gives_int8(layer):
+            layer.set("int8_scale_term", layer.get("int8_scale_term") - _REQUANTIZE)
+            del layer.weights["output_scale"]
+    return result
+
+
 def gives_int8(layer: Layer) -> bool:
     """Return whether a layer's output is int8."""
     return is_int8(layer) and bool(layer.get("int8_scale_term") > _REQUANTIZE)
