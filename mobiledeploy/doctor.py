@@ -31,6 +31,7 @@ _NEEDED = (
     "ninja",
     "unearth",
     "scipy",
+    "matplotlib",
     "av",
 )
 _FOR_CHECKPOINTS = ("torch", "onnxscript")

@@ -18,6 +18,7 @@ from mobiledeploy.errors import MobileDeployError
 COMMANDS = {
     "convert": "Turn a checkpoint or an ONNX file into a bundle of ncnn models.",
     "quantize": "Make a bundle's int8 variant anew, by other methods or pictures.",
+    "sensitivity": "Say which layers int8 costs most, and why.",
     "inspect": "Show a model's layers, sizes, kernels and memory, or what the graph passes do.",
     "benchmark": "Run bundles on a device and record latency, size and accuracy.",
     "profile": "Say where a network's time goes, layer by layer, on the device.",

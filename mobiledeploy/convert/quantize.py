@@ -30,9 +30,10 @@ from mobiledeploy.bundle import (
     sample_file,
     whole_bundle,
 )
+from mobiledeploy.convert.bundle_graph import load_float_graph
 from mobiledeploy.convert.calibration import CALIBRATION_FILE
 from mobiledeploy.convert.check import REPORT_IT, VariantCheck
-from mobiledeploy.convert.converters import TRY_OURS, ForeignConverter, foreign_converter
+from mobiledeploy.convert.converters import OURS, TRY_OURS
 from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.keys import (
     Older,
@@ -47,13 +48,11 @@ from mobiledeploy.convert.maker import VariantMaker
 from mobiledeploy.convert.mixing import Mixer
 from mobiledeploy.convert.request import PRECISIONS
 from mobiledeploy.convert.samples import InputData, Inputs, KeptInputs, input_data, kept_inputs
-from mobiledeploy.convert.variants import float_graph, load_variant, reference_outputs
+from mobiledeploy.convert.variants import reference_outputs
 from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
-from mobiledeploy.source.onnx_file import load_onnx
 from mobiledeploy.source.reference import TensorSpec
 from ncnn_tools.files import write_atomically
-from ncnn_tools.graph import Graph
 from ncnn_tools.isolated import IsolatedRuntime
 
 
@@ -134,11 +133,6 @@ class BundlePlan:
         """What the samples of the bundle are to be taken from; None where they stay."""
         return self.data if self._noise and isinstance(self.data, InputData) else None
 
-    @cached_property
-    def foreign(self) -> ForeignConverter | None:
-        """The converter that made the graph, where it was not ours."""
-        return foreign_converter(self.converter["name"])
-
     @property
     def converter(self) -> dict[str, Any]:
         """What the manifest says of the converter."""
@@ -179,7 +173,7 @@ class _Builder:
 
     def build(self) -> None:
         self._take_over_files()
-        graph = self._float_graph()
+        graph = load_float_graph(self.source, self.progress)
         samples = self._samples()
         variants = dict(self.source.manifest["variants"])
         with IsolatedRuntime() as runtime:
@@ -224,21 +218,6 @@ class _Builder:
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.source.path / name, self.folder / name)
 
-    def _float_graph(self) -> Graph:
-        if "fp32" in self.source.variants:
-            return load_variant(self.source, "fp32")
-        foreign = self.plan.foreign
-        graph = float_graph(foreign, self.source.onnx, load_onnx(self.source.onnx), self.progress)
-        changed = graph.origins != self.source.manifest["blobs"] or (
-            foreign is not None and foreign.program().version != self.plan.converter["version"]
-        )
-        if changed:  # then statistics and blobs of the bundle are of another graph
-            raise UsageError(
-                f"{self.source.path}: has no fp32, and its ONNX reference converts to another graph by now",
-                hint="Convert again, with fp32 among --precision.",
-            )
-        return graph
-
     def _samples(self) -> Mapping[str, FloatArray]:
         if self.plan.new_samples is None:
             return kept_inputs(self.source).arrays
@@ -256,5 +235,5 @@ class _Builder:
             samples,
             expected=reference_outputs(self.source.onnx, samples),
             matte=self.source.matte,
-            advice=TRY_OURS if self.plan.foreign else REPORT_IT,
+            advice=REPORT_IT if self.plan.converter["name"] == OURS else TRY_OURS,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ncnn_tools.quantization.apply import WEIGHT_THRESHOLDS, QuantizeOptions, quantize
+from ncnn_tools.quantization.causes import ErrorSources, error_sources
 from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains, unchain
 from ncnn_tools.quantization.equalization import equalize
 from ncnn_tools.quantization.layers import INT8_TAKERS, quantizable_layers
@@ -23,6 +24,7 @@ __all__ = [
     "INT8_TAKERS",
     "WEIGHT_THRESHOLDS",
     "ChannelRanges",
+    "ErrorSources",
     "InputStatistics",
     "OwnInt8",
     "QuantizeOptions",
@@ -31,6 +33,7 @@ __all__ = [
     "collect_input_statistics",
     "collect_ranges",
     "equalize",
+    "error_sources",
     "has_winograd",
     "layer_errors",
     "noise_to_signal",
