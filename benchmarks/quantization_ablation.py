@@ -36,6 +36,7 @@ from ncnn_tools.quantization import (
     collect_input_statistics,
     collect_ranges,
     equalize,
+    noise_to_signal,
     quantizable_layers,
     quantize,
 )
@@ -140,12 +141,14 @@ def outputs_of(graph: Graph, pictures: Pictures) -> dict[str, Array]:
 
 def signal_to_noise_db(outputs: Mapping[str, Array], reference: Mapping[str, Array]) -> float:
     """Return the mean over pictures of 10·log10(signal power / error power), each output scaled to power 1."""
-    noise = np.zeros(len(next(iter(reference.values()))))
-    for blob, expected in reference.items():
-        flat = expected.reshape(len(expected), -1).astype(np.float64)
-        error = outputs[blob].reshape(flat.shape) - flat
-        noise += np.square(error).sum(axis=1) / np.square(flat).sum(axis=1)
-    return float((-10 * np.log10(noise / len(reference))).mean())
+    count = len(next(iter(reference.values())))
+    noise = [
+        noise_to_signal(
+            *({blob: values[i] for blob, values in side.items()} for side in (outputs, reference))
+        )
+        for i in range(count)
+    ]
+    return float((-10 * np.log10(noise)).mean())
 
 
 def cells(outputs: Mapping[str, Array], reference: Mapping[str, Array], matte: Matte | None) -> list[str]:

@@ -219,6 +219,21 @@ def test_without_fp32_another_graph_of_the_reference_is_refused(without_fp32, co
     assert "fp32" in caught.value.hint
 
 
+def test_another_converter_is_needed_only_where_fp32_is_not_there(
+    bundle, without_fp32, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    shutil.copytree(without_fp32.path, tmp_path / "without")
+    for path in (bundle.path, tmp_path / "without"):
+        manifest = json.loads((path / "manifest.json").read_text())
+        manifest["converter"] = {"name": "onnx2ncnn", "version": "sha256:0"}
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    options = Int8Options("kl")
+    assert quantize_bundle(QuantizeRequest(bundle.path, int8=options))[1] is True
+    with pytest.raises(UsageError, match="onnx2ncnn is not installed"):
+        quantize_bundle(QuantizeRequest(tmp_path / "without", int8=options))
+
+
 def test_statistics_that_are_missing_are_taken_of_the_kept_samples(
     request_for, workshop: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.quantization import layer_errors, noise_to_signal, quantize
@@ -88,6 +90,20 @@ def test_the_ratio_of_powers_is_the_mean_over_outputs() -> None:
     outputs = {"a": np.array([3.0, 3.0], np.float32), "b": np.array([0.5, 0.5], np.float32)}
     assert noise_to_signal(outputs, reference) == pytest.approx((1 / 25 + 0.25) / 2)
     assert noise_to_signal(reference, reference) == 0
+
+
+@given(seed=st.integers(0, 1000), size=st.floats(1e-4, 1e4), share=st.floats(1e-3, 1))
+def test_the_ratio_knows_no_unit_and_errors_that_share_nothing_add_up(
+    seed: int, size: float, share: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    reference, first, second = generator.normal(0, size, (3, 6)).astype(np.float32)
+    first[3:], second[:3] = 0, 0
+    alone = [noise_to_signal({"y": reference + share * error}, {"y": reference}) for error in (first, second)]
+    both = noise_to_signal({"y": reference + share * (first + second)}, {"y": reference})
+    assert both == pytest.approx(sum(alone), rel=1e-3, abs=1e-9)
+    scaled = noise_to_signal({"y": 2 * (reference + share * (first + second))}, {"y": 2 * reference})
+    assert scaled == pytest.approx(both, rel=1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
