@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--input-shape", "shapes", multiple=True, metavar="1x3xHxW", help="One for each input of the network."
 )
-@precision_option("fp32,fp16, and int8 where --calibration is given; mixed is measured on a device")
+@precision_option(
+    "fp32,fp16, and int8 where --calibration or a QDQ model gives its scales; mixed is measured on a device"
+)
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -93,6 +95,7 @@ def command(
 
     SOURCE is a checkpoint (.pth, .pt, .ckpt, .safetensors; weights only, no code in it is run) together with
     --model, or an .onnx file. The bundle holds one ncnn model for each precision, each compared with onnxruntime.
+    A quantized ONNX file (QDQ) brings the scales of its int8.
 
     \b
     mobiledeploy convert net.pth --model net.py:Net --input-shape 1x3x256x256 \\
@@ -109,7 +112,7 @@ def command(
         source=source,
         output=output or Path("bundles", name),
         name=name,
-        precisions=precision or (("fp32", "fp16", "int8") if calibration else ("fp32", "fp16")),
+        precisions=precision or ("fp32", "fp16", "int8"),
         model=model,
         input_shapes=tuple(parse_shape(text) for text in shapes) or None,
         output_names=tuple(outputs.split(",")) if outputs else None,
@@ -121,6 +124,8 @@ def command(
         trust_checkpoint=trust_checkpoint,
         untrained=untrained,
     )
+    if not precision and calibration is None and not request.own_scales:
+        request = dataclasses.replace(request, precisions=("fp32", "fp16"))
     if toml := toml or describing_file(source, model):
         request = request.described_by(toml)
     request = _with_preprocessing(request, mean=mean, scale=scale, color=color)

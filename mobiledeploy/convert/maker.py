@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ from mobiledeploy.convert.int8 import blob_samples, equalize_calibrated, quantiz
 from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.keys import Older
 from mobiledeploy.convert.mixing import Mixer, Recipe
+from mobiledeploy.convert.own_scales import OwnInt8Variant
+from mobiledeploy.convert.request import CALIBRATED
 from mobiledeploy.convert.samples import Inputs, spread
 from mobiledeploy.convert.variants import make_variant, write_variant
 from mobiledeploy.errors import UsageError
@@ -42,7 +44,8 @@ class VariantMaker:
 
     `data` is what int8 is calibrated on. What has not changed since the `older` bundle is taken over from there.
     `fp32_first` says that fp32 is a variant that is made before all others, which checks the graph. `mixer` makes
-    mixed variants, and `manifest` is what is said of the bundle without its variants.
+    mixed variants, and `manifest` is what is said of the bundle without its variants. `own_int8` makes the int8
+    variant with the scales of a QDQ model, instead of calibrating.
     """
 
     graph: Graph
@@ -55,6 +58,7 @@ class VariantMaker:
     fp32_first: bool
     mixer: Mixer | None
     manifest: Mapping[str, Any]
+    own_int8: Callable[[VariantCheck], OwnInt8Variant] | None = None
     _checked: bool = field(default=False, init=False)
     _calibration_facts: dict[str, Any] | None = field(default=None, init=False)
 
@@ -63,16 +67,33 @@ class VariantMaker:
         if older := self.older.same(precision):
             return self.take_over(older, precision)
         self.check_fp32()
-        if precision == "int8":
+        check = self.check
+        facts: dict[str, Any] = {}
+        if precision == "int8" and self._own is not None:
+            graph, check = self._own.graph, self._own.check
+        elif precision == "int8":
             graph, facts = self._quantized()
         elif precision == "mixed":
             graph, facts = self._mixed()
         else:
-            graph, facts = self.graph, {}
+            graph = self.graph
         masks = [] if precision == "fp32" else self._half_masks
         self.progress(f"writing {precision}", 0, 0)
         facts |= write_variant(make_variant(graph, precision, masks), self.folder, precision)
-        return {**facts, "fp32_layers": half_facts(masks), "parity": self.parity(precision)}
+        return {**facts, "fp32_layers": half_facts(masks), "parity": self.parity(precision, check)}
+
+    @cached_property
+    def _own(self) -> OwnInt8Variant | None:
+        return self.own_int8(self.check) if self.own_int8 else None
+
+    def own_facts(self) -> dict[str, Any] | None:
+        """Return what the manifest says of the scales that a QDQ model brought; None where it brought none to int8."""
+        if self.own_int8 is None or "int8" not in self.older.keys:
+            return None
+        older = self.older.same("int8")
+        if older is not None:
+            return dict(older.manifest["qdq"])
+        return self._own.facts if self._own is not None else None
 
     @cached_property
     def _half_masks(self) -> list[HalfMask]:
@@ -87,10 +108,10 @@ class VariantMaker:
                 shutil.copyfile(file, self.folder / file.name)
         return dict(older.manifest["variants"][precision])
 
-    def parity(self, precision: str) -> dict[str, Any]:
+    def parity(self, precision: str, check: VariantCheck | None = None) -> dict[str, Any]:
         """Compare a variant that is in the folder with onnxruntime; raises as `VariantCheck.files` does."""
         self.progress(f"comparing {precision} with onnxruntime", 0, 0)
-        return self.check.files(self.folder, precision)
+        return (check or self.check).files(self.folder, precision)
 
     def check_fp32(self) -> None:
         """Check the graph that the variants are made of, once, where it is none of them itself."""
@@ -115,7 +136,8 @@ class VariantMaker:
 
     def calibration_facts(self) -> dict[str, Any] | None:
         """Return what the manifest says of the calibration, once int8 and mixed are made; None where there is none."""
-        older = self.older.same("int8") or self.older.same("mixed")
+        calibrated = CALIBRATED if self.own_int8 is None else ("mixed",)
+        older = next(filter(None, map(self.older.same, calibrated)), None)
         if self._calibration_facts is None and older:
             _ = self.calibrated  # takes the file over
             return dict(older.manifest["calibration"])

@@ -31,6 +31,7 @@ from mobiledeploy.convert.free_sizes import find_free_sizes
 from mobiledeploy.convert.keys import Older, Plan
 from mobiledeploy.convert.maker import VariantMaker
 from mobiledeploy.convert.mixing import Mixer
+from mobiledeploy.convert.own_scales import OwnInt8Variant, make_own_int8
 from mobiledeploy.convert.reference import Reference, make_reference
 from mobiledeploy.convert.request import PRECISIONS, ConvertRequest
 from mobiledeploy.convert.samples import input_data
@@ -93,6 +94,7 @@ class _Builder:
             parts = {
                 "variants": {precision: made[precision] for precision in self.request.precisions},
                 "calibration": maker.calibration_facts(),
+                "qdq": maker.own_facts(),
                 "free_sizes": self._free_sizes(reference, maker.check),
             }
         manifest = {**described, **parts, "files": describe_files(self.folder)}
@@ -157,7 +159,12 @@ class _Builder:
             fp32_first="fp32" in self.request.precisions,
             mixer=self.plan.mixer,
             manifest=described,
+            own_int8=self._own_int8 if self.request.own_scales else None,
         )
+
+    def _own_int8(self, check: VariantCheck) -> OwnInt8Variant:
+        self.progress("taking over the scales of the QDQ model", 0, 0)
+        return make_own_int8(self.request, check)
 
     def _free_sizes(self, reference: Reference, check: VariantCheck) -> dict[str, Any]:
         if previous := self.older.same("free_sizes"):

@@ -199,6 +199,7 @@ class _Builder:
             **self.source.manifest,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "calibration": calibration,
+            "qdq": None,  # int8 has other scales now
             "variants": {precision: variants[precision] for precision in dict.fromkeys([*order, *variants])},
             "files": describe_files(self.folder),
             "keys": self.plan.keys,

@@ -12,8 +12,11 @@ from mobiledeploy.errors import ConversionError
 from mobiledeploy.progress import Progress
 from mobiledeploy.source.onnx_file import OnnxFile, load_onnx, save_onnx
 from mobiledeploy.source.simplify import simplify_onnx
+from ncnn_tools.errors import NcnnToolsError
+from ncnn_tools.onnx2ncnn import without_pairs
 
 if TYPE_CHECKING:
+    import onnx
     import torch
 
 
@@ -29,13 +32,13 @@ def make_reference(request: ConvertRequest, target: Path, progress: Progress) ->
     """Write the simplified ONNX reference to `target`.
 
     Raises ConversionError where the checkpoint does not fit its network, the export differs from torch, or the
-    ONNX file is not valid.
+    ONNX file is not valid or quantized in a way that ncnn can't follow.
     """
     raw = target.with_name("raw.onnx")
     facts: dict[str, Any] = {}
     if request.from_onnx:
         progress("checking the ONNX file", 0, 0)
-        save_onnx(load_onnx(request.source, request.input_shapes).model, raw)
+        save_onnx(_float_model(load_onnx(request.source, request.input_shapes).model), raw)
     else:
         facts["torch_relative_error"] = _export(request, raw, progress)
     progress("simplifying", 0, 0)
@@ -43,6 +46,17 @@ def make_reference(request: ConvertRequest, target: Path, progress: Progress) ->
     raw.unlink()
     facts |= {"simplified": simplification.simplified, "simplify_note": simplification.reason}
     return Reference(load_onnx(target), facts)
+
+
+def _float_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return what a QDQ model computes without rounding, which is the reference of fp32; others stay as they are.
+
+    So the simplifier never meets the pairs, which it would move and fold.
+    """
+    try:
+        return without_pairs(model).model
+    except NcnnToolsError as error:
+        raise ConversionError(f"can't be converted to ncnn: {error}") from error
 
 
 def load_trained(request: ConvertRequest) -> torch.nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.errors import UsageError
 from mobiledeploy.matte import Matte
 from mobiledeploy.preprocessing import Preprocessing, list_images
+from mobiledeploy.source.onnx_file import is_qdq
 from mobiledeploy.toml_file import read_toml
 
 PRECISIONS = ("fp32", "fp16", "int8", "mixed")
@@ -74,7 +76,8 @@ class ConvertRequest:
 
     `source` is a checkpoint (then `model` names its network, FILE.py:NAME or package.module:NAME) or an .onnx
     file. `converter` is one of `converters.CONVERTERS`. `calibration` is a folder of pictures or .npy arrays; int8
-    needs it, and `method` (read by `ncnn_tools.calibration.Method.parse`) says where it clips activations.
+    needs it, unless the source brings scales of its own, and `method` (read by `ncnn_tools.calibration.Method.parse`)
+    says where it clips activations.
     `untrained` says that the weights are random, so that no table shows how good its masks are.
     """
 
@@ -139,6 +142,11 @@ class ConvertRequest:
         """Say whether the source is an ONNX file rather than a checkpoint."""
         return self.source.suffix.lower() == ".onnx"
 
+    @cached_property
+    def own_scales(self) -> bool:
+        """Say whether int8 is made with scales that the source brings (a QDQ model), which only ours can take over."""
+        return self.from_onnx and self.converter == OURS and is_qdq(self.source)
+
     def check(self) -> None:
         """Raise UsageError where the request can't be met, before any work."""
         if not self.source.is_file():
@@ -158,6 +166,8 @@ class ConvertRequest:
         if self.foreign_converter is not None:
             self.foreign_converter.program()  # refuses one that is not installed
         calibrated = [precision for precision in self.precisions if precision in CALIBRATED]
+        if self.own_scales and "int8" in calibrated:
+            calibrated.remove("int8")
         if calibrated and self.calibration is None:
             raise UsageError(
                 f"{calibrated[0]} needs pictures to calibrate on",

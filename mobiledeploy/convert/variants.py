@@ -103,7 +103,7 @@ def _is_int8(weights: Mapping[str, Any]) -> bool:
     return "weight_scales" in weights
 
 
-def reference_outputs(model: Path, samples: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def reference_outputs(model: Path | bytes, samples: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Run onnxruntime on samples of shape (N, ...); returns (N, ...) for each output."""
     session = open_session(model)
     count = len(next(iter(samples.values())))

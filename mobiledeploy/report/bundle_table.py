@@ -5,6 +5,7 @@ from __future__ import annotations
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.calibration import calibration_notes
 from mobiledeploy.convert.half import half_notes
+from mobiledeploy.convert.own_scales import own_scale_notes
 from mobiledeploy.report.formats import Table
 from mobiledeploy.report.units import megabytes
 
@@ -35,9 +36,11 @@ def bundle_table(bundle: Bundle) -> Table:
 
 
 def footnotes(bundle: Bundle) -> list[str]:
-    """Return what a reader must know beside the table: layers kept in fp32, how int8 was calibrated, and warnings."""
+    """Return what a reader must know beside the table: layers kept in fp32, where scales come from, and warnings."""
     calibration = bundle.manifest["calibration"]
     notes = calibration_notes(calibration) if calibration and "file" in calibration else []
+    if own := bundle.manifest.get("qdq"):  # older manifests lack the key
+        notes = own_scale_notes(own) + notes
     return half_notes(bundle.manifest["variants"]) + notes + _mixed_notes(bundle)
 
 

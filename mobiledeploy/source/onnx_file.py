@@ -14,6 +14,7 @@ from mobiledeploy.errors import ConversionError, MobileDeployError, UsageError
 from mobiledeploy.source.external_data import embed_external_data
 from mobiledeploy.source.reference import TensorSpec, open_session, random_inputs, run
 from ncnn_tools.files import write_atomically
+from ncnn_tools.onnx2ncnn import is_quantized
 
 MAX_BYTES = (1 << 31) - 1  # of the model with its weights: protobuf's limit for one message
 MIN_OPSET = 7  # the oldest that onnxruntime supports, by its compatibility page
@@ -66,6 +67,14 @@ def read_onnx(path: Path, input_shapes: Sequence[Sequence[int]] | None = None) -
     _drop_initializers_from_inputs(model.graph)
     _fix_inputs(model, path, input_shapes)
     return model
+
+
+def is_qdq(path: Path) -> bool:
+    """Say whether a file is an ONNX model that says how it is to be quantized; False for what can't be read."""
+    try:
+        return is_quantized(_parse(path))
+    except MobileDeployError:
+        return False
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> None:
