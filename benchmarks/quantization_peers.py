@@ -5,12 +5,12 @@
 
 Bundles are those of `mobiledeploy convert`, with preprocessing. Ours is what `convert --precision fp32,int8` makes of a
 bundle's ONNX reference. onnxruntime's is what `quantize_static` makes of the same file: the QDQ format, weights per
-channel, activations in uint8 (U8S8) or int8 (S8S8, with a zero point, as is its default), and each of its
-calibrators: entropy with its default of 128 bins, percentile with its default and a lower one. Both are calibrated on
-portraits that models.synthetic draws, and judged on others, drawn with another seed, and on the photos of a folder:
-outputs against onnxruntime's run of the float model. SNR is of all outputs together, the mean over pictures; alpha MAE
-and mask IoU are given where the bundle has a mask and trained weights, top-1 agreement where the only output is a
-vector of classes.
+channel, activations in uint8 (U8S8) or int8 (S8S8, with a zero point, as is its default), once with the weighted
+operators alone in int8 (that is what ncnn has int8 for), and each of its calibrators: entropy with its default of 128
+bins, percentile with its default and a lower one. Both are calibrated on portraits that models.synthetic draws, and
+judged on others, drawn with another seed, and on the photos of a folder: outputs against onnxruntime's run of the
+float model. SNR is of all outputs together, the mean over pictures; alpha MAE and mask IoU are given where the bundle
+has a mask and trained weights, top-1 agreement where the only output is a vector of classes.
 
 With --repeats both are timed, on a computer that should be idle otherwise: one thread, pinned, each measurement a
 process of its own (`third_party.stopwatch` and `third_party.stopwatch_onnxruntime`), in an order by chance. What a
@@ -53,7 +53,12 @@ from models.synthetic import write_portraits
 from ncnn_tools.runtime import Runtime
 
 OURS = "mobiledeploy"
-TYPES = {"U8S8": QuantType.QUInt8, "S8S8": QuantType.QInt8}
+# Activations in which type, and which operators; none named are all that onnxruntime has kernels for.
+TYPES: Mapping[str, tuple[QuantType, list[str]]] = {
+    "U8S8": (QuantType.QUInt8, []),
+    "S8S8": (QuantType.QInt8, []),
+    "U8S8 weighted": (QuantType.QUInt8, ["Conv", "Gemm", "MatMul"]),
+}
 CALIBRATORS: Mapping[str, tuple[CalibrationMethod, dict[str, float]]] = {
     "MinMax": (CalibrationMethod.MinMax, {}),
     "Entropy": (CalibrationMethod.Entropy, {}),
@@ -115,9 +120,9 @@ def load_pictures(folder: Path, preprocessing: Preprocessing) -> Array:
     return np.concatenate([preprocessing.load(file) for file in list_images(folder)])
 
 
-def quantize_onnx(model: Path, target: Path, pictures: Array, kind: QuantType, calibrator: str) -> None:
+def quantize_onnx(model: Path, target: Path, pictures: Array, kind: str, calibrator: str) -> None:
     """Write what onnxruntime's quantizer makes of a model with one input."""
-    method, more = CALIBRATORS[calibrator]
+    (method, more), (activations, operators) = CALIBRATORS[calibrator], TYPES[kind]
     import onnx
 
     name = onnx.load(model, load_external_data=False).graph.input[0].name
@@ -128,7 +133,8 @@ def quantize_onnx(model: Path, target: Path, pictures: Array, kind: QuantType, c
             Reader(name, pictures),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            activation_type=kind,
+            op_types_to_quantize=operators,
+            activation_type=activations,
             weight_type=QuantType.QInt8,
             calibrate_method=method,
             extra_options={"CalibStridedMinMax": AT_ONCE, **more},
@@ -167,10 +173,10 @@ def judged(judge: Judge, calibration: Path, folder: Path) -> Iterator[list[str]]
     yield [OURS, *judge.all_cells(found), _megabytes(made.variant("int8").size_bytes)]
     assert bundle.preprocessing is not None  # main has seen to it
     pictures = load_pictures(calibration, bundle.preprocessing)
-    for kind, dtype in TYPES.items():
+    for kind in TYPES:
         for calibrator in CALIBRATORS:
             target = folder / f"{kind}-{calibrator}.onnx"
-            quantize_onnx(bundle.onnx, target, pictures, dtype, calibrator)
+            quantize_onnx(bundle.onnx, target, pictures, kind, calibrator)
             found = {
                 source: reference_outputs(target, {bundle.inputs[0].name: tests})
                 for source, tests in judge.tests.items()
