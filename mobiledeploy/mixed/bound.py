@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from mobiledeploy.arrays import FloatArray
 from mobiledeploy.errors import UsageError
 from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import cosine, mask_iou, mean_abs, top1_agreement
 
-# A mean over so many pictures is uncertain; what is held against the bound is the worse end of its interval. Of
-# normal errors one in twenty lies beyond 1.645 of them on one side.
-_Z = 1.645
+# A mean over few pictures is uncertain: what is held against the bound is the worse end of its one-sided interval.
+_CONFIDENCE = 0.95
 
 Outputs = Mapping[str, FloatArray]
 
@@ -84,11 +84,12 @@ class Figures:
         return float(np.mean(self.values[name]))
 
     def worse_end(self, name: str) -> float:
-        """Return the end of the mean's one-sided 95 % interval that counts against it."""
+        """Return the end of the mean's one-sided 95 % interval (Student's t) that counts against it."""
         values = np.asarray(self.values[name], np.float64)
         if len(values) < 2:
             return float(values.mean())
-        margin = _Z * float(values.std(ddof=1)) / math.sqrt(len(values))
+        quantile = float(stdtrit(len(values) - 1, _CONFIDENCE))
+        margin = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
         return float(values.mean()) - margin if name.startswith("min") else float(values.mean()) + margin
 
     def keeps(self, bound: Bound) -> bool:

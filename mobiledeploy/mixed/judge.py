@@ -14,6 +14,7 @@ from mobiledeploy.matte import Matte
 from mobiledeploy.mixed.bound import Bound, Figures, Outputs, figures_of
 from ncnn_tools.calibration import available_cores
 from ncnn_tools.graph import Graph
+from ncnn_tools.quantization import noise_to_signal
 from ncnn_tools.runtime import Runtime
 
 Sample = Mapping[str, FloatArray]
@@ -36,13 +37,15 @@ class Judge:
         """Return the figures of the bound, one a sample."""
         return figures_of(self.bound, self._run(graph), self._expected, self.matte)
 
-    def squared_error(self, graph: Graph) -> float:
-        """Return the mean over samples of what is bounded: the alpha's squared error, else all outputs' relative one.
+    def squared(self, found: Outputs, expected: Outputs) -> float:
+        """Return the squared error of what is bounded, for one sample's outputs by blob: alpha's, else all outputs'.
 
         Errors of layers that have nothing to do with each other add up in this measure, in none of the bounds'.
         """
-        pairs = zip(self._run(graph), self._expected, strict=True)
-        return float(np.mean([self._squared(found, expected) for found, expected in pairs]))
+        if self.matte is None or not self.bound.of_alpha_alone:
+            return noise_to_signal(found, expected)
+        alphas = (self.matte.alpha(self._named(blobs)) for blobs in (found, expected))
+        return float(np.square(np.subtract(*alphas)).mean())
 
     @cached_property
     def _expected(self) -> list[Outputs]:
@@ -53,20 +56,11 @@ class Judge:
         wanted = [blob for blob, _ in self.outputs.values()]
 
         def run(sample: Sample) -> Outputs:
-            blobs = runtime.run(sample, wanted)
-            return {name: blobs[blob].reshape(shape) for name, (blob, shape) in self.outputs.items()}
+            return self._named(runtime.run(sample, wanted))
 
         with ThreadPoolExecutor(available_cores()) as pool:
             return list(pool.map(run, self.samples))
 
-    def _squared(self, found: Outputs, expected: Outputs) -> float:
-        if self.matte is not None and self.bound.of_alpha_alone:
-            return float(np.square(self.matte.alpha(found) - self.matte.alpha(expected)).mean())
-        return float(np.mean([_relative(found[name], expected[name]) for name in expected]))
-
-
-def _relative(found: FloatArray, expected: FloatArray) -> float:
-    """Return the energy of the error over that of the output."""
-    power = float(np.square(expected, dtype=np.float64).sum())
-    noise = float(np.square(found.astype(np.float64) - expected).sum())
-    return noise / power if power else noise
+    def _named(self, blobs: Outputs) -> Outputs:
+        """Return outputs by name, in their ONNX shapes."""
+        return {name: blobs[blob].reshape(shape) for name, (blob, shape) in self.outputs.items()}

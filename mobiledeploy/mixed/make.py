@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mobiledeploy.mixed.advice import LEAST_SHARE, advice, int8_share
 from mobiledeploy.mixed.confirm import contest
@@ -29,6 +30,9 @@ _SAMPLES_A_LAYER = 8
 # What a choice other than ncnn's own has to save, as a share of the whole: by so much medians of layers differ
 # between two runs of the same. The larger one leaves only what pays without doubt. Counts are exact.
 _LEAST = (0.0005, 0.002)
+
+# What the whole size in fp32 is worth, as a share of the time: a tenth of the size for one percent of the time.
+_TIME_OF_SIZE = 0.1
 
 _ROUNDS = 2  # of measuring mixes layer by layer and searching again
 
@@ -133,11 +137,22 @@ class _Search:
         """Search by what is known now: without int8, and with it, each by both ideas of what pays."""
         found: dict[str, dict[str, Choice]] = {}
         for least in _LEAST if self.bench.timed else (0.0,):
-            problem = Problem(self.model, self.errors, least * self.base.whole)
+            problem = Problem(self.model, self.errors, least * self.base.whole, self._byte_prices)
             for choices in (problem.all_float(), cheapest_within(problem, self._is_right)):
                 if choices not in found.values():
                     found[f"{len(found)}"] = choices
         return found
+
+    @cached_property
+    def _byte_prices(self) -> dict[str, float]:
+        """What a byte a weight is worth in each layer, in the unit of the prices."""
+        counts = {
+            layer.name: layer.weights["weight"].data.size
+            for layer in self.stock.float.layers
+            if "weight" in layer.weights
+        }
+        byte = self.base.whole * _TIME_OF_SIZE / (4 * sum(counts.values()))
+        return {name: count * byte for name, count in counts.items()}
 
     def _is_right(self, choices: Choices) -> bool:
         self.bench.progress("searching for the fastest mix", 0, 0)

@@ -22,19 +22,23 @@ _HALVINGS = 12  # of the multiplier's range, on a scale of logarithms: 8 decades
 _DECADES = 8
 _MOST_SWEEPS = 20
 
+_BYTES_A_WEIGHT = {"fp32": 4, "fp16": 2, "int8": 1}
+
 
 @dataclass(frozen=True)
 class Problem:
     """What a search knows: prices, the error that each layer's int8 choices add, and what is worth a change.
 
-    `errors` are in the unit of `Judge.squared_error`; those of float choices are 0, and a layer without any stays
+    `errors` are in the unit of `Judge.squared`; those of float choices are 0, and a layer without any stays
     float. A choice that is not a layer's
     first float one has to save at least `least` (in the unit of the prices): times are uncertain by as much.
+    `byte_prices` is what a byte a weight is worth in each layer: of mixes that are about as fast, the smaller one wins.
     """
 
     model: PriceModel
     errors: Mapping[str, Mapping[Choice, float]]
     least: float
+    byte_prices: Mapping[str, float]
 
     def error(self, choices: Choices) -> float:
         """Return the sum of the layers' errors."""
@@ -70,7 +74,11 @@ class Problem:
 
     def _cost(self, choices: Choices, multiplier: float) -> float:
         int8 = sum(choice.precision == "int8" for choice in choices.values())
-        return self.model.price(choices) + multiplier * self.error(choices) + self.least * int8
+        size = sum(self._size(name, choice) for name, choice in choices.items())
+        return self.model.price(choices) + size + multiplier * self.error(choices) + self.least * int8
+
+    def _size(self, name: str, choice: Choice) -> float:
+        return self.byte_prices.get(name, 0.0) * _BYTES_A_WEIGHT[choice.precision]
 
     def _descend(
         self, start: dict[str, Choice], options: Mapping[str, list[Choice]], multiplier: float

@@ -34,6 +34,10 @@ class Stock:
             raise GraphError(f"layer {name!r} can't run in int8")
         return found
 
+    def differs(self, name: str) -> bool:
+        """Say whether a layer has coarser weights where it keeps winograd."""
+        return _named(self.exact, name).weights["weight"] != _named(self.narrow, name).weights["weight"]
+
 
 def mix(stock: Stock, choices: Mapping[str, Choice], *, chains: bool = True) -> Graph:
     """Return the graph with each layer as chosen, fp16 where nothing is said of it.
