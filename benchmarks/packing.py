@@ -1,16 +1,18 @@
 """What channels padded with zeros save in instructions on CPU models under QEMU.
 
-    python benchmarks/packing.py BUNDLE… [--on cortex-a76:fp16 …] [--graphs N] [--scale N]
+    python benchmarks/packing.py BUNDLE… [--on cortex-a76:fp16 …] [--graphs N] [--scale N] [--widths DIR]
 
 Bundles hold fp32. For each CPU the widths are chosen by the instructions that each layer takes, as it is and without
-winograd, whichever is less; N graphs are counted at most. Then four variants are counted: as ncnn runs the graph,
-with winograd switched off where that takes fewer, padded, and both. `--scale` chooses the widths on an input that is N
-times smaller each way, which is quicker where the network takes one. Needs a qemu-aarch64 that takes plugins.
+winograd, whichever is less; N graphs are counted at most. Then the graph is counted as it is, padded, and padded with
+winograd switched off where that takes fewer. `--scale` chooses the widths on an input that is N times smaller
+each way, which is quicker where the network takes one. What was chosen is kept in DIR, and used where it is there.
+Needs a qemu-aarch64 that takes plugins.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,13 +40,12 @@ COLUMNS = [
     "network",
     "CPU",
     "ncnn's own (M)",
-    "winograd off where less",
     "padded",
-    "both",
-    "both / ncnn's own",
+    "ratio",
+    "and winograd off where less",
+    "ratio",
     "max difference",
     "groups padded",
-    "graphs counted",
 ]
 
 
@@ -63,13 +64,12 @@ class Emulated:
     def layers(self, graph: Graph) -> dict[str, int]:
         """Return the instructions of each layer."""
         journal, counts, _ = self._run(graph, self.scale)
-        names = [layer["name"] for layer in journal.networks[0]]
-        return dict(zip(names, counts.layers, strict=True))
+        return _by_name(journal, counts)
 
-    def whole(self, graph: Graph) -> tuple[int, dict[str, np.ndarray]]:
-        """Return the instructions of an inference at the bundle's size, and its outputs."""
-        _, counts, outputs = self._run(graph, 1)
-        return counts.inferences[0], outputs
+    def whole(self, graph: Graph) -> tuple[int, dict[str, int], dict[str, np.ndarray]]:
+        """Return the instructions of an inference at the bundle's size, of each layer, and the outputs."""
+        journal, counts, outputs = self._run(graph, 1)
+        return counts.inferences[0], _by_name(journal, counts), outputs
 
     def price(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
         """Return each layer's instructions, with or without winograd, whichever is less."""
@@ -78,11 +78,6 @@ class Emulated:
             fast, plain = self.layers(graph), self.layers(without_winograd(graph, None))
             prices.append({name: min(count, plain[name]) for name, count in fast.items()})
         return prices
-
-    def better_without_winograd(self, graph: Graph) -> Graph:
-        """Return the graph with winograd off for the layers that take fewer instructions so."""
-        fast, plain = self.layers(graph), self.layers(without_winograd(graph, None))
-        return without_winograd(graph, {name for name, count in fast.items() if plain[name] < count})
 
     def _run(self, graph: Graph, scale: int) -> tuple[Journal, Counts, dict[str, np.ndarray]]:
         stored = store_as_fp16(graph) if self.fp16 else graph
@@ -134,30 +129,49 @@ def with_shapes(graph: Graph, outputs: Sequence[str], scale: int = 1) -> Graph:
     return result
 
 
-def row(device: Device, bundle: Bundle, cpu: str, precision: str, graphs: int, scale: int) -> list[str]:
-    """Choose widths for a CPU and count the four variants."""
+def chosen_widths(emulated: Emulated, graph: Graph, graphs: int, kept: Path | None) -> Mapping[str, int]:
+    """Choose widths for a graph, or take those that were kept."""
+    if kept is not None and kept.is_file():
+        widths: dict[str, int] = json.loads(kept.read_text())
+        return widths
+    chosen = choose_widths(graph, emulated.price, graphs)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(dict(chosen.widths), indent=1))
+    return chosen.widths
+
+
+def row(emulated: Emulated, cpu: str, precision: str, graphs: int, folder: Path | None) -> list[str]:
+    """Choose widths for a CPU and count the variants."""
+    bundle = emulated.bundle
     variant = bundle.variant("fp32")
     blobs = [tensor.blob for tensor in bundle.outputs]
     stored = load(variant.param, variant.bin)
-    emulated = Emulated(device, bundle, precision, scale)
-    chosen = choose_widths(with_shapes(stored, blobs, scale), emulated.price, graphs)
+    kept = folder / f"{bundle.name}-{cpu}-{precision}.json" if folder else None
+    widths = chosen_widths(emulated, with_shapes(stored, blobs, emulated.scale), graphs, kept)
     plain = with_shapes(stored, blobs)
-    padded = pad_channels(plain, chosen.widths)
-    full = Emulated(device, bundle, precision, 1)
-    variants = [plain, full.better_without_winograd(plain), padded, full.better_without_winograd(padded)]
-    found = [full.whole(graph) for graph in variants]
-    counts = [count for count, _ in found]
-    before, after = found[0][1], found[-1][1]
-    difference = max(float(np.abs(after[name] - values).max()) for name, values in before.items())
+    padded = pad_channels(plain, widths)
+    before, _, expected = emulated.whole(plain)
+    after, fast, _ = emulated.whole(padded)
+    _, direct, _ = emulated.whole(without_winograd(padded, None))
+    better = {name for name, count in fast.items() if direct[name] < count}
+    both, _, outputs = emulated.whole(without_winograd(padded, better))
+    difference = max(float(np.abs(outputs[name] - values).max()) for name, values in expected.items())
     return [
         bundle.name,
         f"{cpu} {precision}",
-        *(f"{count / 1e6:.1f}" for count in counts),
-        f"{counts[-1] / counts[0]:.3f}",
+        f"{before / 1e6:.1f}",
+        f"{after / 1e6:.1f}",
+        f"{after / before:.3f}",
+        f"{both / 1e6:.1f}",
+        f"{both / before:.3f}",
         f"{difference:.1e}",
-        str(len(chosen.widths)),
-        str(chosen.graphs),
+        str(len(widths)),
     ]
+
+
+def _by_name(journal: Journal, counts: Counts) -> dict[str, int]:
+    return dict(zip((layer["name"] for layer in journal.networks[0]), counts.layers, strict=True))
 
 
 def main() -> None:
@@ -167,6 +181,7 @@ def main() -> None:
     parser.add_argument("--on", nargs="+", default=DEFAULT, metavar="CPU:PRECISION")
     parser.add_argument("--graphs", type=int, default=20)
     parser.add_argument("--scale", type=int, default=1)
+    parser.add_argument("--widths", type=Path, metavar="DIR")
     options = parser.parse_args()
     print(f"| {' | '.join(COLUMNS)} |")
     print("|---|---|" + "---:|" * (len(COLUMNS) - 2))
@@ -174,7 +189,8 @@ def main() -> None:
         cpu, _, precision = place.partition(":")
         with VirtualPhone(abi="arm64-v8a", cpu=cpu) as phone, open_device(phone.serial) as device:
             for path in options.bundles:
-                cells = row(device, open_bundle(path), cpu, precision, options.graphs, options.scale)
+                emulated = Emulated(device, open_bundle(path), precision, options.scale)
+                cells = row(emulated, cpu, precision, options.graphs, options.widths)
                 print(f"| {' | '.join(cells)} |", flush=True)
 
 
