@@ -141,6 +141,16 @@ def test_an_inner_product_of_pictures(new_builder: Make, assert_same: Check) -> 
     assert_same(graph, pad_channels(graph, widths_of(graph, 3)))
 
 
+def test_transposed_convolutions(new_builder: Make, assert_same: Check) -> None:
+    build = new_builder()
+    stem = build.convolution("x", 5, stride_w=2)
+    large = build.convolution(stem, 6, kernel=4, kind="Deconvolution", stride_w=2, pad_left=1)
+    graph = build.graph(build.convolution(build.prelu(large), 2))
+    padded = pad_channels(graph, aligned_widths(graph, 8))
+    assert padded.shapes[large][0] == 8
+    assert_same(graph, padded)
+
+
 @pytest.mark.parametrize("operation", [binary_op.DIV, binary_op.POW])
 def test_operations_that_are_not_finite_at_zero_end_padding(
     new_builder: Make, assert_same: Check, operation: int
