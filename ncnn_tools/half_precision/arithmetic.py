@@ -2,13 +2,13 @@
 
 Convolution, ConvolutionDepthWise and InnerProduct are emulated step by step. Of the other layers with fp16 arithmetic
 those that add up many values do it in float32 (global pooling, LayerNorm, GroupNorm, InstanceNorm) or are not emulated
-inside (Gemm, MatMul, attention, Softmax, recurrent layers, deconvolutions, group convolutions): there inputs, weights
-and outputs alone are rounded.
+inside (Gemm, MatMul, attention, Softmax, recurrent layers, deconvolutions): there inputs, weights and outputs alone
+are rounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ncnn_tools.quantization.windows import padded_input, window_view
 from ncnn_tools.schema import Activation
 
 _ROWS = 1 << 14  # places of a convolution whose inputs are gathered at once
+_SUMS = 8  # that InnerProduct keeps of a vector's products
 
 
 def accumulates(layer: Layer, values: Array) -> bool:
@@ -31,7 +32,7 @@ def accumulates(layer: Layer, values: Array) -> bool:
         return False
     if layer.type == "InnerProduct":
         return True
-    if values.ndim != 3 or (layer.type != "Convolution" and not is_depthwise(layer)):
+    if values.ndim != 3 or layer.type not in ("Convolution", "ConvolutionDepthWise"):
         return False
     return bool(layer.get("pad_value") == 0)
 
@@ -50,11 +51,28 @@ def _sums(layer: Layer, values: Array, largest: float) -> Array:
     bias = to_half(layer.weights["bias"].values()) if "bias" in layer.weights else None
     if layer.type == "InnerProduct":
         return _product(layer, values, bias, largest)
+    if layer.type == "ConvolutionDepthWise" and not is_depthwise(layer):
+        channels = np.split(values, layer.integer("group"))
+        parts = zip(_by_group(layer), channels, strict=True)
+        return np.concatenate([_sums(part, taken, largest) for part, taken in parts])
     tile = tile_of(layer, len(values))
     if tile is None:
         return _convolution(layer, values, bias, largest)
     weights = layer.weights["weight"].values().reshape(layer.integer("num_output"), -1, 3, 3)
     return winograd_sums(weights, bias, padded_input(layer, values), tile, largest)
+
+
+def _by_group(layer: Layer) -> Iterator[Layer]:
+    """Yield the convolutions that ncnn makes of a group convolution (`create_group_ops`), one a group."""
+    groups = layer.integer("group")
+    weights = {name: np.split(weight.values(), groups) for name, weight in layer.weights.items()}
+    for group in range(groups):
+        part = Layer("Convolution", layer.name, layer.inputs, layer.outputs, dict(layer.params))
+        for size in ("num_output", "weight_data_size"):
+            part.set(size, layer.integer(size) // groups)
+        for name, values in weights.items():
+            part.set_weight(name, values[group])
+        yield part
 
 
 def _weights(layer: Layer, groups: int) -> Array:
@@ -64,12 +82,28 @@ def _weights(layer: Layer, groups: int) -> Array:
 
 
 def _product(layer: Layer, values: Array, bias: Array | None, largest: float) -> Array:
-    """Multiply each row of the input by the weights; one vector, whatever its shape, gives one (innerproduct.cpp)."""
+    """Multiply each row of a matrix by the weights; one vector, whatever its shape, gives one (innerproduct.cpp)."""
     weights = _weights(layer, 1)
-    rows = values.reshape(-1, weights.shape[2])
-    sums = accumulate(weights, rows.T[None], None if bias is None else bias[None], largest)[0].T
-    product: Array = sums if values.ndim == 2 and values.shape[1] == weights.shape[2] else sums[0]
-    return product
+    if values.ndim != 2 or values.shape[1] != weights.shape[2]:
+        return _vector_product(weights[0], values.reshape(-1), bias, largest)
+    products: Array = accumulate(weights, values.T[None], None if bias is None else bias[None], largest)[0].T
+    return products
+
+
+def _vector_product(weights: Array, vector: Array, bias: Array | None, largest: float) -> Array:
+    """Add up every eighth product by itself, then these sums in pairs (innerproduct_arm_asimdhp.cpp)."""
+    outputs, depth = weights.shape
+    spare = -depth % _SUMS
+    by_sum = np.pad(weights, ((0, 0), (0, spare))).reshape(outputs, -1, _SUMS).transpose(2, 0, 1)
+    rows = np.pad(vector, (0, spare)).reshape(-1, _SUMS).T[:, :, None]
+    first = np.zeros((_SUMS, outputs), np.float32)
+    if bias is not None:
+        first[0] = bias
+    sums = accumulate(by_sum, rows, first, largest)[:, :, 0]
+    while len(sums) > 1:
+        sums = to_half(sums[::2] + sums[1::2])
+    total: Array = sums[0]
+    return total
 
 
 def _convolution(layer: Layer, values: Array, bias: Array | None, largest: float) -> Array:

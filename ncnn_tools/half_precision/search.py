@@ -1,8 +1,8 @@
 """Which layers can't run in fp16: those that overflow, and those that lose too much, found by emulation.
 
-A blob that reaches beyond fp16's range makes every layer on it, before and behind, take and give fp32. A layer whose
-sums alone overflow adds up in fp32. Where the outputs are still not right, the layers that add most to their error
-are masked, as few as suffice.
+A blob that reaches beyond fp16's range makes every layer on it, before and behind, compute in fp32, and so do sums
+that overflow. Where the outputs are still not right, the layers that add most to their error are masked, as few as
+suffice.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from ncnn_tools.schema import MASK_NO_FP16_ARITHMETIC
 MIN_SNR_DB = 20.0
 # Other inputs may reach further than the samples; what overflows up to this many times their values is masked.
 _MARGIN = 2.0
-# Sums in fp32 are enough for a layer that then keeps at most this share of the error's power.
-_MOST_LEFT = 0.25
-_EMULATED = (
-    2  # samples that are run in fp16, which takes seconds each; the ranges of blobs are those of all samples
-)
+# Samples that are run in fp16, which takes seconds each; the ranges of blobs are those of all samples.
+_EMULATED = 2
+# InnerProduct has kernels of its own for fp32 sums of fp16 values. Convolutions have not: with fp16 blobs and fp32 sums
+# they run neither as winograd nor as matrix products, which takes three times the instructions of fp32 throughout
+# (docs/half-precision.md).
+_SUMS_IN_FP32 = {"InnerProduct": MASK_NO_FP16_ARITHMETIC}
 _PRUNED = 12  # masks that are each tried without; with more the search would take minutes
 
 Sample = Mapping[str, Array]
@@ -47,13 +48,12 @@ def find_half_masks(
     return [search.masks[layer.name] for layer in graph.layers if layer.name in search.masks]
 
 
-@dataclass(frozen=True, eq=False)  # known by identity, as layers can't be hashed
+@dataclass(frozen=True)
 class _Loss:
     """What a layer alone in fp16 adds to the outputs' error: noise power over the signal's, of the worst output."""
 
     layer: Layer
     power: float
-    bits: int  # of the mask that takes it away
 
 
 class _Search:
@@ -124,7 +124,7 @@ class _Search:
     def _mask_sums(self, layer: Layer) -> None:
         reach = max(self._largest[blob] for blob in (*layer.inputs, *layer.outputs))
         reason = f"its sums go beyond fp16, though what it takes and gives stays within {reach:.3g}"
-        self._mask(layer, MASK_NO_FP16_ARITHMETIC, reason)
+        self._mask(layer, _SUMS_IN_FP32.get(layer.type, ALL_FP32), reason)
 
     def mask_losses(self) -> None:
         """Mask as few layers as it takes to get every output's SNR right, those that lose most first."""
@@ -134,11 +134,11 @@ class _Search:
             return
         losses = sorted(self._losses(), key=lambda loss: -loss.power)
         total = sum(loss.power for loss in losses)
-        for loss, bits in self._fewest(losses, allowed).items():
-            share = loss.power / total if math.isfinite(loss.power) else 1.0
+        for loss in self._fewest(losses, allowed):
+            share = loss.power / total if 0 < total < math.inf else 1.0
             self._mask(
                 loss.layer,
-                bits,
+                ALL_FP32,
                 f"makes {share:.1%} of the error of output {output!r}, whose SNR is {-10 * math.log10(noise):.1f} dB",
             )
 
@@ -152,42 +152,34 @@ class _Search:
             precision = precision_of(layer, layer.feature_mask | bits.get(layer.name, 0))
             if precision is Precision.FLOAT:
                 continue
-            powers = {}
-            for kind in {precision, Precision.STORED}:
-                alone = self._emulation.run_layer(layer, step.inputs, kind)
-                outputs = self._emulation.rest(sample, alone)
-                powers[kind] = max(
-                    _ratio(_power(outputs[blob] - expected[blob]), _power(expected[blob])) for blob in outputs
-                )
-            sums_do_it = powers[Precision.STORED] <= _MOST_LEFT * powers[precision]
-            yield _Loss(layer, powers[precision], MASK_NO_FP16_ARITHMETIC if sums_do_it else ALL_FP32)
+            alone = self._emulation.run_layer(layer, step.inputs, precision)
+            outputs = self._emulation.rest(sample, alone)
+            powers = (
+                _ratio(_power(outputs[blob] - right), _power(right)) for blob, right in expected.items()
+            )
+            yield _Loss(layer, max(powers))
 
-    def _fewest(self, losses: Sequence[_Loss], allowed: float) -> dict[_Loss, int]:
-        """Return bits for the fewest of the losses, the largest first, with which every output is right."""
-        for bits_of in (lambda loss: loss.bits, lambda _: ALL_FP32):
-            bits = {loss: bits_of(loss) for loss in losses}
-            low, high = 0, len(losses)
-            while low < high:
-                middle = (low + high) // 2
-                if self._suffices({loss: bits[loss] for loss in losses[: middle + 1]}, allowed):
-                    high = middle
-                else:
-                    low = middle + 1
-            if low < len(losses):
-                break
-        chosen = {loss: bits[loss] for loss in losses[: low + 1]}
-        return self._pruned(chosen, allowed) if len(chosen) <= _PRUNED else chosen
+    def _fewest(self, losses: Sequence[_Loss], allowed: float) -> list[_Loss]:
+        """Return the fewest of the losses, the largest first, without which every output is right."""
+        low, high = 1, len(losses)
+        while low < high:
+            middle = (low + high) // 2
+            if self._suffices(losses[:middle], allowed):
+                high = middle
+            else:
+                low = middle + 1
+        chosen = list(losses[:low])
+        return self._pruned(chosen, allowed) if low <= _PRUNED else chosen
 
-    def _pruned(self, chosen: Mapping[_Loss, int], allowed: float) -> dict[_Loss, int]:
-        kept = dict(chosen)
-        for loss in list(chosen)[-2::-1]:  # the last one is needed, as the search found
-            without = {other: bits for other, bits in kept.items() if other is not loss}
+    def _pruned(self, chosen: list[_Loss], allowed: float) -> list[_Loss]:
+        for loss in chosen[-2::-1]:  # the last one is needed, as the search found
+            without = [other for other in chosen if other is not loss]
             if self._suffices(without, allowed):
-                kept = without
-        return kept
+                chosen = without
+        return chosen
 
-    def _suffices(self, chosen: Mapping[_Loss, int], allowed: float) -> bool:
-        bits = self._bits() | {loss.layer.name: mask for loss, mask in chosen.items()}
+    def _suffices(self, chosen: Sequence[_Loss], allowed: float) -> bool:
+        bits = self._bits() | {loss.layer.name: ALL_FP32 for loss in chosen}
         return max(self._measure(bits).values()) <= allowed
 
 

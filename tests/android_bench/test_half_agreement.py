@@ -21,10 +21,9 @@ SIZE = 18
 
 def convolution(random, name, source, target, inputs, outputs, kernel, gain=1.0, **params):
     """A layer with random weights, which makes values so many times larger."""
-    depthwise = params.get("group") is not None
-    shape = (outputs, 1 if depthwise else inputs, kernel, kernel)
+    shape = (outputs, inputs // params.get("group", 1), kernel, kernel)
     weight = random.normal(0, gain * np.prod(shape[1:]) ** -0.5, shape)
-    kind = "ConvolutionDepthWise" if depthwise else "Convolution"
+    kind = "ConvolutionDepthWise" if "group" in params else "Convolution"
     sizes = {"num_output": outputs, "kernel_w": kernel, "weight_data_size": weight.size, "bias_term": 1}
     layer = new_layer(kind, name, [source], [target], **sizes, **{"pad_left": kernel // 2, **params})
     layer.set_weight("weight", weight)
@@ -62,6 +61,8 @@ CASES = [
     (16, 16, 3, {"group": 16}),
     (12, 12, 3, {"group": 12, "stride_w": 2}),
     (16, 16, 5, {"group": 16, "activation_type": 4}),
+    (24, 48, 1, {"group": 3}),
+    (32, 64, 3, {"group": 2}),
 ]
 
 
@@ -82,6 +83,21 @@ def test_the_emulated_error_of_a_layer_is_the_devices(
     there = error(run_emulated(graph, feeds, ["y"], CPU, fp16=True)["y"], expected)
     here = error(HalfEmulation(graph).outputs(feeds)["y"], expected)
     assert 0.7 < here / there < 1.7
+
+
+@pytest.mark.parametrize("outputs", [16, 5])
+@pytest.mark.parametrize("shape", [{"w": 100}, {"c": 16, "h": 12, "w": 12}, {"h": 8, "w": 64}])
+def test_the_same_of_a_product(run_emulated, shape, outputs):
+    random = np.random.default_rng(5)
+    depth = shape["w"] if "c" not in shape else np.prod(list(shape.values()))
+    weight = random.normal(0, depth**-0.5, (outputs, depth))
+    layer = new_layer("InnerProduct", "y", ["x"], ["y"], num_output=outputs, weight_data_size=weight.size)
+    layer.set_weight("weight", weight)
+    graph = Graph([new_layer("Input", "x", [], ["x"], **shape), layer], ["y"])
+    feeds = {"x": random.normal(0, 1, list(shape.values())).astype(np.float32)}
+    expected = Runtime.from_graph(graph).run(feeds)["y"]
+    there = error(run_emulated(graph, feeds, ["y"], CPU, fp16=True)["y"], expected)
+    assert 0.6 < error(HalfEmulation(graph).outputs(feeds)["y"], expected) / there < 1.7
 
 
 @pytest.mark.parametrize("gains", [(1, 1e5, 1, 1e-5, 1), (2000, 1e-3, 1), (1e-6, 1, 1e6)])
@@ -107,6 +123,23 @@ def test_a_network_that_fp16_breaks_is_right_with_masks(run_emulated, gains, cha
     assert there < 0.03
     here = error(HalfEmulation(masked).outputs(feeds)[blob], expected)
     assert max(here, there) < 1e-5 or 0.7 < here / there < 1.7
+
+
+def test_a_product_whose_sums_overflow(run_emulated):
+    random = np.random.default_rng(4)
+    half = np.abs(random.normal(0, 200, (16, 4 * SIZE * SIZE)))
+    weight = np.concatenate([-half, half], axis=1)
+    sizes = {"num_output": len(weight), "weight_data_size": weight.size}
+    layer = new_layer("InnerProduct", "y", ["x"], ["y"], **sizes)
+    layer.set_weight("weight", weight)
+    graph = graph_of([layer], 8)
+    feeds = {"x": random.normal(4, 0.1, (8, SIZE, SIZE)).astype(np.float32)}
+    expected = Runtime.from_graph(graph).run(feeds)["y"]
+    masks = {mask.layer: mask.bits for mask in find_half_masks(graph, [feeds])}
+    assert masks == {"y": MASK_NO_FP16_ARITHMETIC}
+    assert not np.isfinite(run_emulated(store_as_fp16(graph), feeds, ["y"], CPU, fp16=True)["y"]).all()
+    masked = store_as_fp16(apply_half_masks(graph, masks))
+    assert error(run_emulated(masked, feeds, ["y"], CPU, fp16=True)["y"], expected) < 0.05
 
 
 def test_why_a_dropout_stands_before_a_masked_layer(run_emulated):

@@ -85,9 +85,17 @@ def test_a_blob_that_other_inputs_may_push_beyond(scaled: Make) -> None:
 def test_sums_that_overflow_inside_winograd(scaled: Make) -> None:
     graph = scaled([1500, 1e-3, 1])
     masks = find_half_masks(graph, SAMPLES)
-    assert bits(masks) == {"b0": MASK_NO_FP16_ARITHMETIC, "b1": MASK_NO_FP16_ARITHMETIC}
+    assert bits(masks) == {"b0": ALL_FP32, "b1": ALL_FP32}
     assert "its sums go beyond fp16" in masks[0].reason
     check_cured(graph, masks)
+
+
+def test_a_product_adds_up_in_fp32_and_stays_in_fp16(make_graph: Make, convolution: Make) -> None:
+    half = np.abs(normal(6, 8 * 144, scale=200))
+    weight = np.concatenate([-half, half], axis=1)
+    graph = make_graph((16, 12, 12), [convolution("x", "y", weight, kind="InnerProduct")], ["y"])
+    masks = find_half_masks(graph, [{"x": 4 + 0.1 * sample["x"]} for sample in SAMPLES])
+    assert bits(masks) == {"y": MASK_NO_FP16_ARITHMETIC}
 
 
 def test_weights_beyond_fp16_and_values_below_it(scaled: Make) -> None:
