@@ -92,6 +92,14 @@ class Bundle:
         return self.path / ONNX_FILE
 
     @property
+    def converter(self) -> Mapping[str, str | None]:
+        """The name and version of what made the ncnn graph of the ONNX reference."""
+        return self.manifest.get("converter") or {
+            "name": "mobiledeploy",
+            "version": None,
+        }  # older ones lack it
+
+    @property
     def keys(self) -> Mapping[str, str]:
         """What each part was made of (`convert.keys`); a part that is not in it, of an older bundle, is not known."""
         return self.manifest.get("keys") or {}

@@ -20,11 +20,10 @@ def load_float_graph(bundle: Bundle, progress: Progress) -> Graph:
     """
     if "fp32" in bundle.variants:
         return load_variant(bundle, "fp32")
-    converter = bundle.manifest["converter"]
-    foreign = foreign_converter(converter["name"])
+    foreign = foreign_converter(str(bundle.converter["name"]))
     graph = float_graph(foreign, bundle.onnx, load_onnx(bundle.onnx), progress)
-    changed = foreign is not None and foreign.program().version != converter["version"]
-    if changed or graph.origins != bundle.manifest["blobs"]:
+    changed = foreign is not None and foreign.program().version != bundle.converter["version"]
+    if changed or graph.origins != bundle.manifest.get("blobs"):
         raise UsageError(
             f"{bundle.path}: has no fp32, and its ONNX reference converts to another graph by now",
             hint="Convert again, with fp32 among --precision.",

@@ -127,8 +127,9 @@ class VariantMaker:
         file = self.folder / CALIBRATION_FILE
         file.parent.mkdir()
         if older := self.older.same("calibration"):
+            calibrated = read_statistics(older, self.graph)
             shutil.copyfile(older.path / CALIBRATION_FILE, file)
-            return read_statistics(older, self.graph)
+            return calibrated
         self.check_fp32()
         calibrated = calibrate(self.graph, self.data, self.progress)
         write_calibration(calibrated.statistics, file)

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -133,18 +132,13 @@ class BundlePlan:
         """What the samples of the bundle are to be taken from; None where they stay."""
         return self.data if self._noise and isinstance(self.data, InputData) else None
 
-    @property
-    def converter(self) -> dict[str, Any]:
-        """What the manifest says of the converter."""
-        return dict(self.source.manifest["converter"])
-
     @cached_property
     def keys(self) -> dict[str, str]:
         """Those of `Plan`, by the same rules, for what is made anew, and the bundle's own for all else."""
         old, matte = self.source.keys, self.source.matte
         onnx, samples, graph = (old.get(part, "") for part in ("onnx", "samples", "graph"))
         if "fp32" not in self.source.variants:
-            graph = graph_key(onnx, self.converter)
+            graph = graph_key(onnx, self.source.converter)
         keys = dict(old)
         if isinstance(self.data, KeptInputs):
             inputs = f"kept of {samples}"
@@ -236,5 +230,5 @@ class _Builder:
             samples,
             expected=reference_outputs(self.source.onnx, samples),
             matte=self.source.matte,
-            advice=REPORT_IT if self.plan.converter["name"] == OURS else TRY_OURS,
+            advice=REPORT_IT if self.source.converter["name"] == OURS else TRY_OURS,
         )
