@@ -10,6 +10,7 @@ from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.half_precision import store_as_fp16
 from ncnn_tools.mixed.choice import FLOAT16, Choice
 from ncnn_tools.quantization import chain, check_chains
+from ncnn_tools.quantization.layers import is_int8
 from ncnn_tools.schema import FEATURE_MASK_ID
 
 
@@ -30,7 +31,7 @@ class Stock:
         if choice.precision != "int8":
             return _named(self.float, name)
         found = _named(self.narrow if choice.winograd else self.exact, name)
-        if not found.get("int8_scale_term"):
+        if not is_int8(found):
             raise GraphError(f"layer {name!r} can't run in int8")
         return found
 
