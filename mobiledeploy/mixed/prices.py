@@ -3,7 +3,7 @@
 A layer's price depends on its own choice and on its neighbours': an int8 layer that gets int8, or may hand it on, does
 without a conversion (`chained`), and a layer that can't be int8 finds another layout in what int8 layers give it
 (`behind`). Both are learned from trials of the whole network in one precision. What remains of the difference between
-the sum of such prices and a real mix is found by measuring that mix, layer by layer (`Model.corrected`).
+the sum of such prices and a real mix is found by measuring that mix, layer by layer (`PriceModel.corrected`).
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ class PriceModel:
         )
         if not int8:
             return False
-        readers = self.surroundings.readers.get(name) or ()
-        saved = self.gives.get(name, 0.0) + self.takes.get(name, 0.0)
-        saved += sum(self.takes.get(reader, 0.0) for reader in readers)
+        saved = sum(
+            max(self.gives.get(giver, 0.0) + sum(self.takes.get(reader, 0.0) for reader in readers), 0.0)
+            for giver, readers in self.surroundings.readers.items()
+            if readers and (giver == name or name in readers)
+        )
         return min(own[c] for c in int8) - saved < min(own[c] for c in floats)
 
     def corrected(self, choices: Choices, measured: Prices) -> PriceModel:
