@@ -102,7 +102,8 @@ class PlanMixer:
                 f"the plan's mix breaks the bound ({judge.bound}): {figures}",
                 hint="Let a new one be searched for, without --plan, or allow more.",
             )
-        document = {**self.plan.document, "figures": {"mixed": figures.to_json()}}
+        kept = {} if self.bound is None else self.bound.to_json()  # the plan's own was kept by another mix
+        document = {**self.plan.document, "bound": kept, "figures": {"mixed": figures.to_json()}}
         return graph, _facts(Mixed(graph, Plan(document)), recipe.folder)
 
 

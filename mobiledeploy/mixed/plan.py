@@ -20,6 +20,9 @@ from ncnn_tools.mixed import Choice, Precision
 
 SCHEMA = 1
 
+# What maps names to numbers, and in how many objects inside each other.
+_NUMBERS = {"bound": 1, "wholes": 1, "figures": 3}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -72,12 +75,9 @@ def read_plan(path: Path) -> Plan:
         raise UsageError(f"{file}: not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("kind") != "plan" or document.get("schema") != SCHEMA:
         raise UsageError(f"{file}: not a plan of schema {SCHEMA}")
-    widths = document.get("channels", {})
-    if not isinstance(widths, dict) or not all(type(width) is int for width in widths.values()):
-        raise UsageError(f"{file}: channels should map names to numbers")
-    layers = document.get("layers")
-    if not isinstance(layers, list):
-        raise UsageError(f"{file}: a plan has a list of layers")
+    if wrong := _damage(document):
+        raise UsageError(f"{file}: {wrong}")
+    layers = document["layers"]
     for number, entry in enumerate(layers, start=1):
         if wrong := _fault(entry):
             raise UsageError(f"{file}: layer {number}: {wrong}")
@@ -85,6 +85,28 @@ def read_plan(path: Path) -> Plan:
     if len(set(names)) < len(names):
         raise UsageError(f"{file}: layer {max(names, key=names.count)!r} stands there twice")
     return Plan(cast("dict[str, Any]", document))
+
+
+def _damage(document: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with a plan beside its layers, if anything is; all but them may be missing."""
+    if not isinstance(document.get("layers"), list):
+        return "a plan has a list of layers"
+    widths = document.get("channels", {})
+    if not isinstance(widths, dict) or not all(type(width) is int for width in widths.values()):
+        return "channels should map names to whole numbers"
+    for key, depth in _NUMBERS.items():
+        if not _holds_numbers(document.get(key, {}), depth):
+            return f"{key} should hold numbers by their names"
+    if not isinstance(document.get("device", {}), dict):
+        return "device should be an object"
+    return None if isinstance(document.get("advice", []), list) else "advice should be a list"
+
+
+def _holds_numbers(value: object, depth: int) -> bool:
+    """Say whether a value is a number, inside so many objects."""
+    if depth == 0:
+        return isinstance(value, (int, float))
+    return isinstance(value, dict) and all(_holds_numbers(inner, depth - 1) for inner in value.values())
 
 
 def _fault(entry: object) -> str | None:
@@ -96,4 +118,7 @@ def _fault(entry: object) -> str | None:
     for key in ("winograd", "sgemm"):
         if not isinstance(entry.get(key), bool):
             return f"{entry['name']}: {key} is true or false, not {entry.get(key)!r}"
+    for key in ("before", "after", "error_share"):
+        if not isinstance(entry.get(key, 0.0), (int, float)):
+            return f"{entry['name']}: {key} is a number, not {entry.get(key)!r}"
     return None

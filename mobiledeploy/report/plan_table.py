@@ -61,6 +61,7 @@ def plan_notes(plan: Plan) -> list[str]:
         kept = (
             f"{name.replace('_', ' ')} {limit:g} (here {figures[name]['mean']:.4g})"
             for name, limit in bound.items()
+            if "mean" in figures.get(name, ())
         )
         notes.append(f"Bound on the mean over the calibration inputs, against fp32: {', '.join(kept)}.")
     if widths := plan.widths:
