@@ -72,7 +72,8 @@ def make_mixed(
     graphs |= {name: search.mixed(choices) for name, choices in candidates.items()}
     found = contest(bench, graphs)
     figures = {name: judge.figures(graphs[name]) for name in contenders}
-    winner = found.fastest([name for name in contenders if name == EXACT or figures[name].keeps(judge.bound)])
+    allowed = [floats, *(["int8"] if int8 else []), *candidates]
+    winner = found.fastest([EXACT, *(name for name in allowed if figures[name].keeps(judge.bound))])
     layers = bench.prices({floats: mix(plain, _all(plain, floats)), "mixed": graphs[winner]})
     findings = Findings(
         graphs[winner],

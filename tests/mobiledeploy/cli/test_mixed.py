@@ -237,7 +237,7 @@ def test_mixed_is_benchmarked_like_any_variant(
     assert [entry["precision"] for entry in json.loads(outcome.out)["benchmarks"]] == ["fp32", "mixed"]
 
 
-@pytest.mark.parametrize("step", ["measuring what int8 does", "searching for the fastest"])
+@pytest.mark.parametrize("step", ["comparing the outputs of tiny", "searching for the fastest"])
 def test_interrupted_half_way(
     mixed_bundle: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from ncnn_tools.mixed import Stock
 from ncnn_tools.quantization import QuantizeOptions, quantize
 
 
-def convolution(name: str, source: str, channels: int, width: int = 1, kind: str = "Convolution") -> Layer:
+def _convolution(name: str, source: str, channels: int, width: int = 1, kind: str = "Convolution") -> Layer:
     """Make a layer of 8 channels, or one that reads so many, which gives a blob by its own name."""
     shape = (8, 1, 3, 3) if kind == "ConvolutionDepthWise" else (8, channels, width, width)
     weight = np.random.default_rng(len(name)).normal(0, 0.2, shape).astype(np.float32)
@@ -28,21 +28,26 @@ def convolution(name: str, source: str, channels: int, width: int = 1, kind: str
 
 
 @pytest.fixture(scope="session")
+def convolution() -> Callable[..., Layer]:
+    return _convolution
+
+
+@pytest.fixture(scope="session")
 def graph() -> Graph:
     """x → stem → split → left, right → concat → joined → deep → tail, and joined2, an output that pool reads too."""
     graph = Graph(
         [
             new_layer("Input", "x", [], ["x"], w=6, h=6, c=8),
-            convolution("stem", "x", 8, 3),
+            _convolution("stem", "x", 8, 3),
             new_layer("Split", "split", ["stem"], ["s0", "s1"]),
-            convolution("left", "s0", 8, 3),
-            convolution("right", "s1", 8, kind="ConvolutionDepthWise"),
+            _convolution("left", "s0", 8, 3),
+            _convolution("right", "s1", 8, kind="ConvolutionDepthWise"),
             new_layer("Concat", "concat", ["left", "right"], ["both"]),
-            convolution("joined", "both", 16),
-            convolution("deep", "joined", 8, 3),
+            _convolution("joined", "both", 16),
+            _convolution("deep", "joined", 8, 3),
             new_layer("Split", "fork", ["deep"], ["f0", "f1"]),
             new_layer("Pooling", "pool", ["f0"], ["p"], pooling_type=1, global_pooling=1),
-            convolution("tail", "p", 8, kind="InnerProduct"),
+            _convolution("tail", "p", 8, kind="InnerProduct"),
         ],
         ["tail", "f1"],
     )
