@@ -6,6 +6,7 @@ A blob is known by its name. In memory a blob may have any number of consumers; 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -276,6 +277,18 @@ def _check_layer(layer: Layer, given: set[str]) -> None:
     for spec in specs:
         if layer.weights[spec.name].data.size != spec.size:
             raise GraphError(f"layer {layer.name!r}: weight {spec.name!r} should have {spec.size} values")
+
+
+def graph_digest(graph: Graph) -> str:
+    """Return a hash of all that ncnn reads of a graph: layers, parameters and weights, and of its outputs' names."""
+    digest = hashlib.sha256(repr(graph.outputs).encode())
+    for layer in graph.layers:
+        digest.update(repr((layer.type, layer.name, layer.inputs, layer.outputs, layer.params)).encode())
+        for name, weight in layer.weights.items():
+            digest.update(repr((name, weight.storage, weight.tag)).encode())
+            digest.update(weight.data.tobytes())
+            digest.update(b"" if weight.codebook is None else weight.codebook.tobytes())
+    return digest.hexdigest()
 
 
 def unique_name(name: str, taken: set[str]) -> str:

@@ -30,17 +30,15 @@ class Contest:
 
 
 def contest(bench: TrialBench, contenders: Mapping[str, Graph]) -> Contest:
-    """Run whole graphs against each other, interleaved, in several processes and loading orders.
+    """Run whole graphs against each other, interleaved, in several processes and loading orders; or count.
 
     One of them is fp32. Errors as `benchmark` raises them.
     """
-    run = bench.run(
-        contenders, Plan(threads=(bench.threads,), method=METHOD, count_instructions=not bench.timed)
-    )
-    entries = {entry["precision"]: entry for entry in run.benchmarks}
-    wholes = {name: whole_price(entry) for name, entry in entries.items()}
     if not bench.timed:
+        wholes = {name: prices.whole for name, prices in bench.prices(contenders).items()}
         return Contest(wholes, {name: price / wholes[EXACT] for name, price in wholes.items()})
+    entries = {entry["precision"]: entry for entry in bench.run(contenders, Plan(method=METHOD)).benchmarks}
+    wholes = {name: whole_price(entry) for name, entry in entries.items()}
     return Contest(wholes, {name: _ratio(entries[EXACT], entry) for name, entry in entries.items()})
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mobiledeploy.mixed.trial import TrialBench
+from mobiledeploy.mixed.trial import COARSE, TrialBench
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Choice, Precision, Stock, mix
 from ncnn_tools.packing.choose import choose_widths
 
-# Each graph is an inference on an emulated CPU, or seconds on a real one.
-_MOST_GRAPHS = {True: 12, False: 24}
+# How many graphs to price, where they are timed (all groups padded alike, and not padded) and where they are counted.
+_MOST_GRAPHS = {True: 5, False: 16}
 
 # What padding has to save where it is timed: the totals of layers' medians are not known better than this.
 _LEAST = 0.02
@@ -21,7 +21,7 @@ def widths_that_pay(graph: Graph, bench: TrialBench, floats: Precision) -> dict[
 
     def price(graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
         named = {f"padding-{number}": _in(floats, candidate) for number, candidate in enumerate(graphs)}
-        prices = bench.prices(named)
+        prices = bench.prices(named, COARSE)
         return [prices[name].layers for name in named]
 
     chosen = choose_widths(graph, price, _MOST_GRAPHS[bench.timed])

@@ -6,7 +6,7 @@ import json
 import shutil
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,16 @@ from mobiledeploy.bundle import MANIFEST, ONNX_FILE, SAMPLES, describe_files, op
 from mobiledeploy.convert.variants import write_variant
 from mobiledeploy.device import Device
 from mobiledeploy.progress import Progress
-from ncnn_tools.graph import Graph
+from ncnn_tools.graph import Graph, graph_digest
 
 # The one variant that runs without fp16 arithmetic (see `benchmark.plan.command_line`).
 EXACT = "fp32"
 
 # Layers are priced by their medians; what is loaded last runs faster, so several launches count for more than
 # many inferences in one.
-PRICING = Method(
-    launches=6, warmup_runs=2, max_warmup_ms=3000, min_runs=60, min_time_ms=0, max_time_ms=60_000
-)
+PRICING = Method(launches=6, warmup_runs=2, max_warmup_ms=500, min_runs=60, min_time_ms=0, max_time_ms=60_000)
+# For what has to be much better to be taken at all.
+COARSE = replace(PRICING, launches=3, min_runs=15)
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class TrialBench:
     workspace: Path
     threads: int
     progress: Progress
+    _counted: dict[str, Prices] = field(default_factory=dict)
 
     @property
     def timed(self) -> bool:
@@ -65,18 +66,21 @@ class TrialBench:
         """What prices are in."""
         return "ms" if self.timed else "million instructions"
 
-    def prices(self, graphs: Mapping[str, Graph]) -> dict[str, Prices]:
-        """Run every graph layer by layer, interleaved.
+    def prices(self, graphs: Mapping[str, Graph], method: Method = PRICING) -> dict[str, Prices]:
+        """Run every graph layer by layer, interleaved; instructions of one that was counted before stay the same.
 
         `graphs` maps names to graphs; the one called fp32 runs without fp16 arithmetic.
         """
-        plan = Plan(
-            threads=(self.threads,),
-            method=PRICING,
-            profile=self.timed,
-            rooflines=False,
-            count_instructions=not self.timed,
-        )
+        if self.timed:
+            return self._measured(graphs, Plan(method=method, profile=True, rooflines=False))
+        keys = {name: f"{name == EXACT} {graph_digest(graph)}" for name, graph in graphs.items()}
+        new = {name: graph for name, graph in graphs.items() if keys[name] not in self._counted}
+        if new:
+            counted = self._measured(new, Plan(count_instructions=True))
+            self._counted.update({keys[name]: prices for name, prices in counted.items()})
+        return {name: self._counted[key] for name, key in keys.items()}
+
+    def _measured(self, graphs: Mapping[str, Graph], plan: Plan) -> dict[str, Prices]:
         entries = self.run(graphs, plan).benchmarks
         return {entry["precision"]: Prices(_layer_prices(entry), whole_price(entry)) for entry in entries}
 
@@ -88,7 +92,7 @@ class TrialBench:
         _write(folder, self.template, self.manifest, graphs, samples=None if self.timed else 1)
         try:
             bundle = open_bundle(folder)
-            plan = replace(plan, precisions=tuple(graphs))
+            plan = replace(plan, precisions=tuple(graphs), threads=(self.threads,))
             return benchmark([bundle], self.device, plan, self.progress, partial_folder=self.workspace)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
