@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncnn_tools.errors import GraphError
-from ncnn_tools.graph import Graph, Layer, Storage, Weight, new_layer
+from ncnn_tools.graph import Graph, Layer, Storage, Weight, graph_digest, new_layer
 
 
 @pytest.fixture
@@ -20,6 +20,19 @@ def diamond() -> Graph:
         new_layer("BinaryOp", "d", ["b", "c"], ["d"]),
     ]
     return Graph(layers, ["d"], {"a": "A", "d": "D"}, {"a": (1, 4), "d": (1, 4)})
+
+
+def test_a_digest_changes_with_everything_that_ncnn_reads(diamond: Graph) -> None:
+    same = graph_digest(diamond.copy())
+    assert same == graph_digest(diamond)
+    masked, renamed, weighted, given = (diamond.copy() for _ in range(4))
+    masked.layers[1].params[31] = 64
+    renamed.rename_blob("a", "z")
+    weighted.layers[1].weights["slope"] = Weight(np.ones(1, np.float32), Storage.RAW)
+    given.outputs.append("b")
+    assert len({same, *map(graph_digest, (masked, renamed, weighted, given))}) == 5
+    weighted.layers[1].weights["slope"] = Weight(np.ones(1, np.float32), Storage.FP32)
+    assert graph_digest(weighted) != same
 
 
 def test_parameters_by_name() -> None:
