@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mobiledeploy.mixed.stock import make_stock, uniform_int8
+from ncnn_tools.graph import Graph
+from ncnn_tools.mixed import FLOAT16, mix
+from ncnn_tools.quantization import QuantizeOptions, collect_input_statistics, quantize
+from ncnn_tools.quantization.layers import is_int8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [QuantizeOptions(), QuantizeOptions(bias_correction=True, chains=True), QuantizeOptions(rounding=True)],
+)
+def test_the_uniform_mix_is_the_int8_variant(graph: Graph, options: QuantizeOptions) -> None:
+    rng = np.random.default_rng(0)
+    samples = [{"x": rng.normal(0, 1, (8, 6, 6)).astype(np.float32)} for _ in range(3)]
+    thresholds = {blob: 3.0 for layer in graph.layers for blob in layer.inputs}
+    stock = make_stock(graph, thresholds, options, samples)
+    mixed = mix(stock, uniform_int8(stock), chains=options.chains)
+    seen = collect_input_statistics(graph, samples, thresholds, moments=options.rounding)
+    whole = quantize(graph, thresholds, options, seen)
+    assert {name for name, choice in uniform_int8(stock).items() if choice != FLOAT16} == {
+        layer.name for layer in whole.layers if is_int8(layer)
+    }
+    assert mixed.layers == whole.layers
