@@ -80,19 +80,18 @@ class Workshop:
 def rows(workshop: Workshop, device: Any, held_out: Path) -> Iterator[list[str]]:
     """Yield a row for each variant."""
     mixed, took = workshop.made("mixed", DeviceMixer(device, workshop.bound))
-    tuned, took_tuned = workshop.made(
-        "tuned", DeviceMixer(device, Bound(min_cosine=0.99), "fp32", int8=False)
-    )
-    graphs = {
-        name: load_variant(mixed, name) for name in (BASE, "fp16", "int8", "mixed") if name in mixed.variants
-    }
-    graphs["tuned"] = load_variant(tuned, "mixed")
-    sizes = {name: (tuned if name == "tuned" else mixed).variant(_file(name)).size_bytes for name in graphs}
+    variants = {name: (mixed, name) for name in (BASE, "fp16", "int8", "mixed") if name in mixed.variants}
+    seconds = {"mixed": took}
+    if device.facts.timings_are_latency:
+        tuned, seconds["tuned"] = workshop.made(
+            "tuned", DeviceMixer(device, Bound(min_cosine=0.99), "fp32", int8=False)
+        )
+        variants["tuned"] = (tuned, "mixed")
+    graphs = {name: load_variant(*variant) for name, variant in variants.items()}
+    sizes = {name: bundle.variant(precision).size_bytes for name, (bundle, precision) in variants.items()}
     bench = TrialBench(device, mixed.path, mixed.manifest, workshop.folder / "bench", 1, lambda *_: None)
-    plan = Plan(method=METHOD, count_instructions=not bench.timed)
-    entries = {entry["precision"]: entry for entry in bench.run(graphs, plan).benchmarks}
+    entries = measured(bench, graphs)
     errors = errors_of(workshop.bundle, graphs, held_out)
-    seconds = {"mixed": took, "tuned": took_tuned}
     for name in graphs:
         yield [
             workshop.folder.name,
@@ -106,8 +105,10 @@ def rows(workshop: Workshop, device: Any, held_out: Path) -> Iterator[list[str]]
         ]
 
 
-def _file(name: str) -> str:
-    return "mixed" if name == "tuned" else name
+def measured(bench: TrialBench, graphs: Mapping[str, Graph]) -> dict[str, Mapping[str, Any]]:
+    """Run all graphs beside each other; returns each one's entry of the run."""
+    plan = Plan(method=METHOD, count_instructions=not bench.timed)
+    return {entry["precision"]: entry for entry in bench.run(graphs, plan).benchmarks}
 
 
 def ratios(base: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
