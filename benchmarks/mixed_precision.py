@@ -117,7 +117,9 @@ def ratios(base: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
         return [f"{whole_price(entry) / whole_price(base):.3f}", "", ""]
     samples = Samples.from_entry(base), Samples.from_entry(entry)
     wall = paired_ratio(*samples)
-    cpu = paired_ratio(*(dataclasses.replace(each, times_ms=each.cpu_ms) for each in samples))
+    cpu = paired_ratio(
+        *(dataclasses.replace(each, times_ms=each.cpu_ms) for each in samples if each.cpu_ms is not None)
+    )
     interval = f"{wall.interval.low:.3f}–{wall.interval.high:.3f}"
     return [f"{wall.ratio:.3f}", interval, f"{cpu.ratio:.3f}"]
 

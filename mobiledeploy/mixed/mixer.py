@@ -108,7 +108,9 @@ class PlanMixer:
 
 
 def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
-    chosen = bound or Bound.default(recipe.matte)
+    # The masks of random weights hang on single logits, and mean nothing.
+    masked = recipe.matte if not recipe.manifest.get("untrained") else None
+    chosen = bound or Bound.default(masked)
     return Judge(recipe.graph, recipe.samples, recipe.outputs, chosen, recipe.matte)
 
 
