@@ -24,10 +24,10 @@ _UNIFORM = ("fp32", "fp16", "int8")
 class Findings:
     """What a search ends with.
 
-    `graph` is the winner's. `contenders` are all mixes that were measured as wholes, the uniform variants among them;
-    `wholes` and `figures` what each took and how right it is. `widths` are the groups of channels that the winner pads
-    (`ncnn_tools.packing`). `model` is what the uniform trials said of prices. `before` and `after` are prices of each
-    layer in float as ncnn has it, and in the winner.
+    `graph` is the winner's. `contenders` are all mixes that were measured as wholes, the uniform variants among them,
+    each with a choice for every layer; `wholes` and `figures` what each took and how right it is. `widths` are the
+    groups of channels that the winner pads (`ncnn_tools.packing`). `model` is what the uniform trials said of prices.
+    `before` and `after` are prices of each layer in float as ncnn has it, and in the winner.
     """
 
     graph: Graph
@@ -70,11 +70,7 @@ def plan_document(found: Findings, bench: TrialBench, bound: Bound, advice: Sequ
         "figures": {name: found.figures[name].to_json() for name in _UNIFORM}
         | {"mixed": found.figures[found.winner].to_json()},
         "channels": dict(found.widths),
-        "layers": [
-            _entry(found, layer, total, bench.unit)
-            for layer in found.graph.layers
-            if layer.name in found.after.layers
-        ],
+        "layers": [_entry(found, layer, total, bench.unit) for layer in found.graph.layers],
     }
 
 
@@ -95,7 +91,7 @@ def _error(found: Findings, name: str, choice: Choice) -> float:
 
 
 def _entry(found: Findings, layer: Layer, total: float, unit: str) -> dict[str, Any]:
-    choice = found.choices.get(layer.name, Choice("fp16"))
+    choice = found.choices[layer.name]
     share = _error(found, layer.name, choice) / total if total else 0.0
     return {
         "name": layer.name,
@@ -104,7 +100,7 @@ def _entry(found: Findings, layer: Layer, total: float, unit: str) -> dict[str, 
         "winograd": choice.winograd,
         "sgemm": choice.sgemm,
         "before": round(found.before.layers.get(layer.name, 0.0), 6),
-        "after": round(found.after.layers[layer.name], 6),
+        "after": round(found.after.layers.get(layer.name, 0.0), 6),
         "error_share": round(share, 6),
         "has_choice": layer.name in found.model.own,
         "why": _why(found, layer.name, choice, unit),

@@ -61,7 +61,7 @@ def make_mixed(
         bench.progress(sentence, 0, 0)
     widths = widths_that_pay(plain.float, bench, floats)
     search = _Search(stock_of(widths) if widths else plain, judge, bench, floats, int8=int8)
-    candidates = search.candidates()
+    candidates = {name: search.complete(choices) for name, choices in search.candidates().items()}
     uniform = {
         EXACT: _all(plain, "fp32"),
         "fp16": _all(plain, "fp16"),
@@ -69,7 +69,7 @@ def make_mixed(
     }
     contenders = {**uniform, **candidates}
     graphs = {name: mix(plain, choices) for name, choices in uniform.items()}
-    graphs |= {name: search.mixed(choices) for name, choices in candidates.items()}
+    graphs |= {name: mix(search.stock, choices) for name, choices in candidates.items()}
     found = contest(bench, graphs)
     figures = {name: judge.figures(graphs[name]) for name in contenders}
     allowed = [floats, *(["int8"] if int8 else []), *candidates]
@@ -103,9 +103,13 @@ class _Search:
         self.stock, self.judge, self.bench, self.floats = stock, judge, bench, floats
         self.int8 = int8 and int8_share(stock.float) >= LEAST_SHARE
 
+    def complete(self, choices: Choices) -> dict[str, Choice]:
+        """Return what every layer of a mix does: one without a choice is `floats`."""
+        return {**_all(self.stock, self.floats), **choices}
+
     def mixed(self, choices: Choices) -> Graph:
-        """Return the graph of a mix; a layer without a choice is `floats`."""
-        return mix(self.stock, {**_all(self.stock, self.floats), **choices})
+        """Return the graph of a mix."""
+        return mix(self.stock, self.complete(choices))
 
     def candidates(self) -> dict[str, dict[str, Choice]]:
         """Return the mixes that deserve to be measured as wholes, by name, each once."""

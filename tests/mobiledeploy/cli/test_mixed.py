@@ -11,6 +11,7 @@ import pytest
 
 from mobiledeploy.bundle import open_bundle
 from mobiledeploy.cli import main
+from mobiledeploy.convert import QuantizeRequest, quantize_bundle
 from mobiledeploy.convert.variants import load_variant
 from mobiledeploy.device import open_device
 from mobiledeploy.mixed import Bound, DeviceMixer, read_plan
@@ -83,7 +84,7 @@ def test_the_plan_says_what_the_files_are(mixed_bundle: Path) -> None:
     plan = read_plan(mixed_bundle)
     graph = load_variant(open_bundle(mixed_bundle), "mixed")
     layers = {layer.name: layer for layer in graph.layers}
-    assert {entry["name"] for entry in plan.layers} <= set(layers)
+    assert [entry["name"] for entry in plan.layers] == list(layers)
     for name, choice in plan.choices.items():
         layer = layers[name]
         assert is_int8(layer) == (choice.precision == "int8")
@@ -213,8 +214,10 @@ def test_a_plan_of_another_network(
 
 @pytest.mark.usefixtures("no_device")
 @pytest.mark.parametrize("option", [("--min-iou", "0.9"), ("--min-top1", "1"), ("--plan", "plan.json")])
-def test_bounds_and_plans_without_a_mix_are_refused(command, tiny_bundle, option: tuple[str, str]) -> None:
-    outcome = command("quantize", tiny_bundle.path, *option)
+def test_bounds_and_plans_without_a_mix_are_refused(
+    command, mixed_bundle: Path, option: tuple[str, str]
+) -> None:
+    outcome = command("quantize", mixed_bundle, *option)
     assert outcome.code == 2
     assert "Add mixed to --precision" in outcome.err
 
@@ -237,12 +240,10 @@ def test_mixed_is_benchmarked_like_any_variant(
     assert [entry["precision"] for entry in json.loads(outcome.out)["benchmarks"]] == ["fp32", "mixed"]
 
 
-@pytest.mark.parametrize("step", ["comparing the outputs of tiny", "searching for the fastest"])
+@pytest.mark.parametrize("step", ["launch 2 of", "searching for the fastest"])
 def test_interrupted_half_way(
     mixed_bundle: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mobiledeploy.convert import QuantizeRequest, quantize_bundle
-
     def stop(said: str, _done: int, _total: int) -> None:
         if said.startswith(step):
             raise KeyboardInterrupt
@@ -262,3 +263,15 @@ def test_interrupted_half_way(
     assert contents(bundle) == before
     assert not list((tmp_path / "temporary").iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "phone", "temporary"]
+
+
+def test_of_one_precision_only_algorithms_are_chosen(mixed_bundle: Path, tmp_path: Path) -> None:
+    """Also where int8 or fp16 would be faster: --mix says what layers may run in."""
+    with VirtualPhone(tmp_path / "phone") as phone, open_device(phone.serial) as device:
+        mixer = DeviceMixer(device, floats="fp32", int8=False)
+        bundle, _ = quantize_bundle(QuantizeRequest(mixed_bundle, tmp_path / "b", mixer=mixer))
+    plan = read_plan(bundle.path)
+    assert {choice.precision for choice in plan.choices.values()} == {"fp32"}
+    assert plan.document["bound"] == {"min_iou": 0.99}  # the default where there is a mask
+    assert plan.document["figures"]["mixed"]["min_iou"]["worse_end"] >= 0.99
+    assert plan.document["advice"] == []

@@ -41,8 +41,8 @@ def bench() -> SimpleNamespace:
 def findings(graph: Graph, winner: str = "mixed-0") -> Findings:
     names = ("fp32", "fp16", "int8", "mixed-0")
     layers = {layer.name: 1.0 for layer in graph.layers if layer.type != "Input"}
-    uniform = {name: Choice("fp32") for name in layers}
-    contenders = {"fp32": uniform, "fp16": dict.fromkeys(layers, FLOAT), "int8": MIX, "mixed-0": MIX}
+    fp32, fp16 = ({layer.name: Choice(name) for layer in graph.layers} for name in ("fp32", "fp16"))
+    contenders = {"fp32": fp32, "fp16": fp16, "int8": {**fp16, **MIX}, "mixed-0": {**fp16, **MIX}}
     return Findings(
         graph,
         contenders,
@@ -61,16 +61,17 @@ def document(graph: Graph, bench: SimpleNamespace, winner: str = "mixed-0") -> d
     return plan_document(findings(graph, winner), bench, Bound(min_iou=0.99), ["a note"])
 
 
-def test_every_layer_that_ran_has_its_choice_and_prices(graph: Graph, bench) -> None:
+def test_every_layer_has_its_choice_and_prices(graph: Graph, bench) -> None:
     made = document(graph, bench)
     entries = {entry["name"]: entry for entry in made["layers"]}
-    assert list(entries) == [layer.name for layer in graph.layers if layer.type != "Input"]
+    assert list(entries) == [layer.name for layer in graph.layers]
     for name, choice in MIX.items():
         entry = entries[name]
         assert Choice(entry["precision"], entry["winograd"], entry["sgemm"]) == choice
         assert entry["has_choice"]
     assert (entries["stem"]["before"], entries["stem"]["after"]) == (3.0, 1.0)
     assert not entries["concat"]["has_choice"]
+    assert (entries["x"]["before"], entries["x"]["after"]) == (0, 0)  # an Input does not run
 
 
 def test_shares_of_error_add_up(graph: Graph, bench) -> None:
