@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph, Layer
-from ncnn_tools.half_precision import store_as_fp16
+from ncnn_tools.half_precision import ALL_FP32, apply_half_masks, store_as_fp16
 from ncnn_tools.mixed.choice import FLOAT16, Choice
 from ncnn_tools.quantization import chain, check_chains
 from ncnn_tools.quantization.layers import is_int8
@@ -53,7 +53,14 @@ def mix(stock: Stock, choices: Mapping[str, Choice], *, chains: bool = True) -> 
     if chains:
         chain(result)
     check_chains(result)
-    return store_as_fp16(result)
+    return store_as_fp16(apply_half_masks(result, _exact(result, choices)))
+
+
+def _exact(graph: Graph, choices: Mapping[str, Choice]) -> dict[str, int]:
+    """Return the masks of layers that stay out of fp16: those in fp32, and where there is no fp16, int8 ones too."""
+    precisions = {layer.name: choices.get(layer.name, FLOAT16).precision for layer in graph.layers}
+    halves = "fp16" in precisions.values()
+    return {name: ALL_FP32 for name, precision in precisions.items() if precision == "fp32" or not halves}
 
 
 def _chosen(stock: Stock, layer: Layer, choice: Choice) -> Layer:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ncnn_tools.graph import Layer
 from ncnn_tools.quantization import has_winograd
-from ncnn_tools.schema import MASK_NO_FP16_ARITHMETIC, MASK_NO_FP16_STORAGE, MASK_NO_SGEMM, MASK_NO_WINOGRAD
+from ncnn_tools.schema import MASK_NO_SGEMM, MASK_NO_WINOGRAD
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -27,13 +27,8 @@ class Choice:
 
     @property
     def mask(self) -> int:
-        """The bits of ncnn's feature mask that make a layer run so."""
-        mask = 0 if self.winograd else MASK_NO_WINOGRAD
-        if not self.sgemm:
-            mask |= MASK_NO_SGEMM
-        if self.precision == "fp32":
-            mask |= MASK_NO_FP16_ARITHMETIC | MASK_NO_FP16_STORAGE
-        return mask
+        """The bits of ncnn's feature mask that choose a layer's algorithms; those for fp32 depend on its neighbours."""
+        return (0 if self.winograd else MASK_NO_WINOGRAD) | (0 if self.sgemm else MASK_NO_SGEMM)
 
     @property
     def algorithms(self) -> str:

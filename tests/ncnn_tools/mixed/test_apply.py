@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ncnn_tools.errors import GraphError
 from ncnn_tools.files import load, save
 from ncnn_tools.graph import Graph, Storage, new_layer
+from ncnn_tools.half_precision import ALL_FP32, check_half_masks
 from ncnn_tools.mixed import FLOAT16, FLOAT32, Choice, Stock, mix
 from ncnn_tools.quantization import QuantizeOptions, quantize
 from ncnn_tools.quantization.chains import gives_int8
@@ -40,7 +41,8 @@ def test_float_mixes_compute_the_same(network: Graph, stock: Stock, choices: dic
     mixed = mix(stock, choices)
     for layer in mixed.layers:
         choice = choices.get(layer.name, FLOAT16)
-        assert layer.feature_mask == choice.mask
+        exact = layer.type != "Dropout" and choice.precision == "fp32"
+        assert layer.feature_mask == choice.mask | (ALL_FP32 if exact else 0)
         if "weight" in layer.weights:
             kept = layer.weights["weight"].storage is Storage.FP32
             assert kept == (choice.precision == "fp32")
@@ -56,12 +58,29 @@ def test_fp32_by_every_algorithm_is_the_same_to_rounding(network: Graph, stock: 
         np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
+def test_no_fp32_layer_would_read_fp16_on_a_phone(stock: Stock) -> None:
+    """ncnn converts the input of no such layer: a Dropout that does nothing stands between."""
+    between = mix(stock, {"to_d": Choice("fp32")})
+    check_half_masks(between)
+    assert [layer.type for layer in between.layers].count("Dropout") == 1
+
+
+def test_int8_among_fp32_alone_gives_fp32(stock: Stock) -> None:
+    choices = {layer.name: Choice("fp32") for layer in stock.float.layers} | {
+        "to_a": Choice("int8", winograd=False)
+    }
+    mixed = mix(stock, choices)
+    check_half_masks(mixed)
+    assert not [layer for layer in mixed.layers if layer.type == "Dropout"]
+    assert of(mixed, "to_a").feature_mask & ALL_FP32 == ALL_FP32
+
+
 def test_masks_and_storage_stand_in_the_files(stock: Stock, tmp_path: Path) -> None:
     choices = {"to_a": Choice("fp32", winograd=False), "to_d": Choice("fp16", sgemm=False)}
     param, weights = tmp_path / "m.param", tmp_path / "m.bin"
     save(mix(stock, choices), param, weights)
     lines = {line.split()[1]: line.split() for line in param.read_text().splitlines()[2:]}
-    assert f"31={choices['to_a'].mask}" in lines["to_a"]
+    assert f"31={choices['to_a'].mask | ALL_FP32}" in lines["to_a"]
     assert f"31={choices['to_d'].mask}" in lines["to_d"]
     assert not [word for word in lines["to_b"] if word.startswith("31=")]
     stored = {layer.name: layer.weights["weight"] for layer in load(param, weights).layers if layer.weights}

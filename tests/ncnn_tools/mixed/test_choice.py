@@ -4,7 +4,7 @@ import pytest
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import FLOAT16, FLOAT32, Choice, choices_of
-from ncnn_tools.schema import MASK_NO_FP16_ARITHMETIC, MASK_NO_FP16_STORAGE, MASK_NO_SGEMM, MASK_NO_WINOGRAD
+from ncnn_tools.schema import MASK_NO_SGEMM, MASK_NO_WINOGRAD
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from ncnn_tools.schema import MASK_NO_FP16_ARITHMETIC, MASK_NO_FP16_STORAGE, MAS
     [
         (FLOAT16, 0, ""),
         (Choice("int8"), 0, ""),
-        (FLOAT32, MASK_NO_FP16_ARITHMETIC | MASK_NO_FP16_STORAGE, ""),
+        (FLOAT32, 0, ""),
         (Choice("fp16", winograd=False), MASK_NO_WINOGRAD, "no winograd"),
         (Choice("int8", sgemm=False), MASK_NO_SGEMM, "no sgemm"),
         (Choice("int8", False, False), MASK_NO_WINOGRAD | MASK_NO_SGEMM, "direct"),
