@@ -178,7 +178,9 @@ def test_bad_requests(command, tiny_bundle, tmp_path: Path) -> None:
         (2, "2 input shapes given", tiny_bundle.path, "--input-shape", "1x3x8x8", "--input-shape", "1x1"),
         (2, "passes apply when", truncated, "--passes"),
         (2, "--passes is about", tiny_bundle.path, "--passes", "--by-type"),
-        (2, "is not a list", tiny_bundle.path, "--precision", "mixed"),
+        (2, "is not a list", tiny_bundle.path, "--precision", "fp8"),
+        (2, "--plan is about", tiny_bundle.path, "--plan", "--by-type"),
+        (2, "can't be read", tiny_bundle.path, "--plan"),
     ):
         outcome = command("inspect", *arguments)
         assert (outcome.code, "Traceback" in outcome.err) == (code, False), arguments

@@ -25,4 +25,9 @@ def test_the_uniform_mix_is_the_int8_variant(graph: Graph, options: QuantizeOpti
     assert {name for name, choice in uniform_int8(stock).items() if choice != FLOAT16} == {
         layer.name for layer in whole.layers if is_int8(layer)
     }
-    assert mixed.layers == whole.layers
+    for found, expected in zip(mixed.layers, whole.layers, strict=True):
+        assert (found.name, found.params) == (expected.name, expected.params)
+        for name, weight in expected.weights.items():
+            # Statistics differ in their last digit from one run to another, and with them what is rounded by them.
+            step = 1 if name == "weight" else 1e-3
+            np.testing.assert_allclose(found.weights[name].values(), weight.values(), rtol=1e-3, atol=step)
