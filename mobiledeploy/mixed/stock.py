@@ -9,6 +9,7 @@ from mobiledeploy.mixed.judge import Sample
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Choice, Stock
 from ncnn_tools.quantization import QuantizeOptions, collect_input_statistics, quantize
+from ncnn_tools.quantization.layers import is_int8
 from ncnn_tools.schema import MASK_NO_WINOGRAD
 
 
@@ -32,5 +33,5 @@ def uniform_int8(stock: Stock) -> dict[str, Choice]:
     return {
         layer.name: Choice("int8", winograd=not layer.feature_mask & MASK_NO_WINOGRAD)
         for layer in stock.exact.layers
-        if layer.schema.int8 and layer.get("int8_scale_term")
+        if is_int8(layer)
     }

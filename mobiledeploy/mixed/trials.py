@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Choice, Precision, Stock, choices_of, mix
+from ncnn_tools.quantization.layers import is_int8
 
 _ALGORITHMS = [(winograd, sgemm) for winograd in (True, False) for sgemm in (True, False)]
 
@@ -23,7 +24,7 @@ class Trial:
 
 def layers_with_choices(stock: Stock, precisions: Sequence[Precision]) -> dict[str, list[Choice]]:
     """Map each layer that has a choice to all it has: in float (fp32 or fp16, the first) and, if it is there, int8."""
-    int8 = {layer.name for layer in stock.exact.layers if layer.schema.int8 and layer.get("int8_scale_term")}
+    int8 = {layer.name for layer in stock.exact.layers if is_int8(layer)}
     found = {
         layer.name: choices_of(layer, precisions if layer.name in int8 else precisions[:1])
         for layer in stock.float.layers
