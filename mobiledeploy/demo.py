@@ -10,6 +10,7 @@ from mobiledeploy.benchmark import Method, Plan, Run, benchmark, write_run
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert import ConvertRequest, convert
 from mobiledeploy.device import Device
+from mobiledeploy.mixed import DeviceMixer
 from mobiledeploy.progress import Progress
 from models.networks import CLASSES, FOLDER, description, untrained_checkpoint
 from models.synthetic import write_portraits
@@ -37,15 +38,22 @@ class DemoResult:
 def run_demo(
     folder: Path, device: Device, progress: Progress, networks: Sequence[str] = TRAINED
 ) -> DemoResult:
-    """Convert, push, run and record; bundles go to FOLDER/NAME, the run to FOLDER/run.json."""
-    bundles = tuple(convert_network(name, folder, progress) for name in networks)
+    """Convert, push, run and record; bundles go to FOLDER/NAME, the run to FOLDER/run.json.
+
+    Networks that are trained get a mixed variant for the device too, unless its CPU is emulated: counting instructions
+    takes longer than a first look may.
+    """
+    mixer = DeviceMixer(device) if device.facts.timings_are_latency else None
+    bundles = tuple(
+        convert_network(name, folder, progress, mixer if name in TRAINED else None) for name in networks
+    )
     run = benchmark(bundles, device, Plan(method=METHOD), progress)
     path = folder / "run.json"
     write_run(run, path)
     return DemoResult(bundles, run, path)
 
 
-def convert_network(name: str, folder: Path, progress: Progress) -> Bundle:
+def convert_network(name: str, folder: Path, progress: Progress, mixer: DeviceMixer | None = None) -> Bundle:
     """Convert a network of `models` into FOLDER/NAME, calibrated on portraits generated there.
 
     Those without a checkpoint get random weights, and their bundle says so.
@@ -57,14 +65,13 @@ def convert_network(name: str, folder: Path, progress: Progress) -> Bundle:
         source=_checkpoint(name, folder),
         output=folder / name,
         name=name,
-        precisions=("fp32", "fp16", "int8"),
+        precisions=("fp32", "fp16", "int8", *(["mixed"] if mixer else [])),
         model=f"models.{name}:{CLASSES[name]}",
         calibration=portraits,
         untrained=name not in TRAINED,
     )
-    return convert(
-        request.described_by(description(name)), lambda step, *at: progress(f"{name}: {step}", *at)
-    )[0]
+    request = request.described_by(description(name))
+    return convert(request, lambda step, *at: progress(f"{name}: {step}", *at), mixer)[0]
 
 
 def _checkpoint(name: str, folder: Path) -> Path:

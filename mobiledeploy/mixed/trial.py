@@ -66,13 +66,13 @@ class TrialBench:
         """What prices are in."""
         return "ms" if self.timed else "million instructions"
 
-    def prices(self, graphs: Mapping[str, Graph], method: Method = PRICING) -> dict[str, Prices]:
+    def prices(self, graphs: Mapping[str, Graph], method: Method | None = None) -> dict[str, Prices]:
         """Run every graph layer by layer, interleaved; instructions of one that was counted before stay the same.
 
         `graphs` maps names to graphs; the one called fp32 runs without fp16 arithmetic.
         """
         if self.timed:
-            return self._measured(graphs, Plan(method=method, profile=True, rooflines=False))
+            return self._measured(graphs, Plan(method=method or PRICING, profile=True, rooflines=False))
         keys = {name: f"{name == EXACT} {graph_digest(graph)}" for name, graph in graphs.items()}
         new = {name: graph for name, graph in graphs.items() if keys[name] not in self._counted}
         if new:

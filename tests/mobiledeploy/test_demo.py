@@ -21,14 +21,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(folder: Path):
+def quick():
+    """Few inferences: what mixed chooses does not matter here."""
+    few = Method(launches=2, warmup_runs=1, max_warmup_ms=0, min_runs=4, min_time_ms=0)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("trial.PRICING", "padding.COARSE", "confirm.METHOD"):
+            patch.setattr(f"mobiledeploy.mixed.{name}", few)
+        yield
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path, quick):
     with VirtualPhone(folder / "phone") as phone, open_device(phone.serial) as device:
         yield run_demo(folder, device, lambda *_: None)
 
 
 def test_every_cell_was_measured(result, folder: Path) -> None:
     entries = {entry["precision"]: entry for entry in result.run.benchmarks}
-    assert list(entries) == ["fp32", "fp16", "int8"]
+    assert list(entries) == ["fp32", "fp16", "int8", "mixed"]
     for entry in entries.values():
         assert len(entry["times_ms"]) >= 30
         assert entry["accuracy"]["mask_iou"] > 0.9
@@ -51,17 +61,20 @@ def test_again_nothing_is_converted(result, folder: Path) -> None:
     assert not [step for step in steps if "writing" in step or "loading" in step]
 
 
-def test_all_five_networks_in_one_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_five_networks_in_one_run(
+    folder: Path, tmp_path: Path, quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One is trained; the others say that they are not, wherever their figures are shown."""
-    quick = Method(warmup_runs=0, min_runs=2, min_time_ms=0)
-    monkeypatch.setattr("mobiledeploy.demo.METHOD", quick)
+    monkeypatch.setattr("mobiledeploy.demo.METHOD", Method(warmup_runs=0, min_runs=2, min_time_ms=0))
     monkeypatch.setattr("mobiledeploy.demo.CALIBRATION_PORTRAITS", 2)
     with VirtualPhone(folder / "phone") as phone, open_device(phone.serial) as device:
         everything = run_demo(tmp_path, device, lambda *_: None, ALL)
     check_device_parity(everything.run.benchmarks)
 
     pairs = [(entry["model"], entry["precision"]) for entry in everything.run.benchmarks]
-    assert pairs == [(name, precision) for name in ALL for precision in ("fp32", "fp16", "int8")]
+    uniform = [(name, precision) for name in ALL for precision in ("fp32", "fp16", "int8")]
+    assert [pair for pair in pairs if pair[1] != "mixed"] == uniform
+    assert [pair for pair in pairs if pair[1] == "mixed"] == [("seg_matting", "mixed")]
     for entry in everything.run.benchmarks:
         if entry["precision"] == "fp32":
             assert all(figures["max_abs"] <= 1e-4 for figures in entry["accuracy"]["outputs"].values())
