@@ -23,7 +23,7 @@ from ncnn_tools.calibration import (
 )
 from ncnn_tools.errors import NcnnToolsError
 from ncnn_tools.graph import Graph
-from ncnn_tools.quantization import quantizable_layers
+from ncnn_tools.quantization import picture_blobs, quantizable_layers
 
 CALIBRATION_FILE = "calibration/statistics.npz"  # in the bundle
 
@@ -94,9 +94,10 @@ def read_statistics(bundle: Bundle, graph: Graph) -> Calibrated:
     return Calibrated(statistics, tuple(bundle.manifest["calibration"]["doubts"]))
 
 
-def thresholds(calibration: Calibration, method: str) -> dict[str, float]:
-    """Return a threshold for each blob to be quantized."""
-    return {blob: threshold(calibration[blob], method) for blob in calibration.blobs}
+def thresholds(graph: Graph, calibration: Calibration, method: str) -> dict[str, float]:
+    """Return a threshold for each blob to be quantized: of all that were calibrated, but pictures."""
+    pictures = picture_blobs(graph)
+    return {blob: threshold(calibration[blob], method) for blob in calibration.blobs if blob not in pictures}
 
 
 def calibration_facts(calibrated: Calibrated, method: str) -> dict[str, Any]:

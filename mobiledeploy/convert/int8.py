@@ -41,7 +41,7 @@ def quantize_calibrated(
 
     `calibrated` is of this graph (after `equalize_calibrated`, where it was called).
     """
-    clipped = thresholds(calibrated.statistics, options.method)
+    clipped = thresholds(graph, calibrated.statistics, options.method)
     statistics = None
     if options.bias_correction or options.rounding:
         progress("measuring what int8 shifts", 0, 0)

@@ -154,7 +154,8 @@ def _network_sources(spec: str) -> list[tuple[str, str]]:
 
 def _code_digest() -> str:
     """Hash the code that makes variants, so that a changed converter converts again."""
-    folders = (Path(ncnn_tools.__file__).parent, Path(__file__).parent)
+    here = Path(__file__).parent
+    folders = (Path(ncnn_tools.__file__).parent, here, here.with_name("mixed"))
     sources = sorted(source for folder in folders for source in folder.rglob("*.py"))
     return _digest([file_hash(source) for source in sources])
 

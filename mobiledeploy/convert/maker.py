@@ -166,7 +166,7 @@ class VariantMaker:
         graph, calibrated, facts = self._prepared
         recipe = Recipe(
             apply_half_masks(graph, {mask.layer: mask.bits for mask in self._half_masks}),
-            thresholds(calibrated.statistics, self.int8.method),
+            thresholds(graph, calibrated.statistics, self.int8.method),
             self.int8.quantize_options,
             list(blob_samples(graph, self.data, spread(len(self.data), _JUDGED))),
             self.check.outputs,

@@ -156,7 +156,7 @@ class _Search:
             for layer in self.stock.float.layers
             if "weight" in layer.weights
         }
-        byte = self.base.whole * _TIME_OF_SIZE / (4 * sum(counts.values()))
+        byte = self.base.whole * _TIME_OF_SIZE / (4 * max(sum(counts.values()), 1))
         return {name: count * byte for name, count in counts.items()}
 
     def _is_right(self, choices: Choices) -> bool:

@@ -6,7 +6,7 @@ from ncnn_tools.quantization.apply import WEIGHT_THRESHOLDS, QuantizeOptions, qu
 from ncnn_tools.quantization.causes import ErrorSources, error_sources
 from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains, unchain
 from ncnn_tools.quantization.equalization import equalize
-from ncnn_tools.quantization.layers import INT8_TAKERS, quantizable_layers
+from ncnn_tools.quantization.layers import INT8_TAKERS, picture_blobs, quantizable_layers
 from ncnn_tools.quantization.mix import take_layers
 from ncnn_tools.quantization.own_scales import OwnInt8, quantize_as_given
 from ncnn_tools.quantization.scales import round_half_away
@@ -37,6 +37,7 @@ __all__ = [
     "has_winograd",
     "layer_errors",
     "noise_to_signal",
+    "picture_blobs",
     "quantizable_layers",
     "quantize",
     "quantize_as_given",

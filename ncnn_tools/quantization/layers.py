@@ -11,6 +11,8 @@ from ncnn_tools.graph import Graph, Layer
 SCALE_TERM = {"Convolution": 2, "InnerProduct": 2, "ConvolutionDepthWise": 1}
 INT8_TAKERS = tuple(SCALE_TERM)
 
+_PICTURE_CHANNELS = 4
+
 
 def quantizable_layers(graph: Graph) -> list[Layer]:
     """Return the float layers that can run in int8 with right results.
@@ -19,6 +21,20 @@ def quantizable_layers(graph: Graph) -> list[Layer]:
     convolutions that pad with another value than 0 (ncnn pads the int8 blob with it, unscaled).
     """
     return [layer for layer in graph.layers if layer.type in SCALE_TERM and _can_quantize(layer)]
+
+
+def picture_blobs(graph: Graph) -> set[str]:
+    """Return the blobs that carry an input of the network with at most four channels: a picture, maybe with its alpha.
+
+    Their 256 levels become 127 at most on either side of zero in ncnn's symmetric int8, and no layer behind can make
+    up for that; and with so few channels int8 kernels gain nothing on the layers that read them.
+    """
+    found: set[str] = set()
+    for layer in graph.layers:
+        picture = layer.type == "Input" and 0 < layer.integer("c") <= _PICTURE_CHANNELS
+        if picture or (layer.type == "Split" and layer.inputs[0] in found):
+            found.update(layer.outputs)
+    return found
 
 
 def is_int8(layer: Layer) -> bool:

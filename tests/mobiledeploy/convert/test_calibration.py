@@ -7,6 +7,7 @@ import pytest
 
 from mobiledeploy.convert.calibration import Calibrated, calibration_facts, calibration_notes, thresholds
 from ncnn_tools.calibration import BlobStatistics, Calibration
+from ncnn_tools.graph import Graph, new_layer
 
 
 def calibrated(samples: list[list[float]], *doubts: str) -> Calibrated:
@@ -20,8 +21,11 @@ def calibrated(samples: list[list[float]], *doubts: str) -> Calibrated:
     return Calibrated(Calibration(len(samples), (halves[0], halves[1])), doubts)
 
 
-def test_thresholds_are_of_all_samples() -> None:
-    assert thresholds(calibrated([[1.0], [-5.0], [2.0]]).statistics, "absmax") == {"a": 5, "b": 1}
+def test_thresholds_are_of_all_samples_and_of_no_picture() -> None:
+    statistics = calibrated([[1.0], [-5.0], [2.0]]).statistics
+    assert thresholds(Graph(), statistics, "absmax") == {"a": 5, "b": 1}
+    picture = Graph([new_layer("Input", "a", [], ["a"], w=4, h=4, c=3)])
+    assert thresholds(picture, statistics, "absmax") == {"b": 1}
 
 
 def test_the_halves_are_compared() -> None:
