@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mobiledeploy.mixed.prices import PriceModel
 from ncnn_tools.mixed import Choice
@@ -38,7 +38,7 @@ class Problem:
     model: PriceModel
     errors: Mapping[str, Mapping[Choice, float]]
     least: float
-    byte_prices: Mapping[str, float]
+    byte_prices: Mapping[str, float] = field(default_factory=dict)
 
     def error(self, choices: Choices) -> float:
         """Return the sum of the layers' errors."""

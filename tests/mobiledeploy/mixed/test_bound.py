@@ -20,8 +20,9 @@ def alpha(*values: float) -> np.ndarray:
 
 
 @given(st.lists(st.floats(-10, 10), min_size=2, max_size=30))
-def test_the_worse_end_is_that_of_a_normal_mean(values: list[float]) -> None:
-    low, high = stats.norm.interval(0.9, np.mean(values), max(stats.sem(values), 1e-300))
+def test_the_worse_end_is_that_of_students_interval(values: list[float]) -> None:
+    scale = max(stats.sem(values), 1e-300)
+    low, high = stats.t.interval(0.9, len(values) - 1, np.mean(values), scale)
     assert Figures({"min_iou": values}).worse_end("min_iou") == pytest.approx(low, abs=0.01)
     assert Figures({"max_mae": values}).worse_end("max_mae") == pytest.approx(high, abs=0.01)
 
@@ -35,7 +36,7 @@ def test_one_picture_has_no_interval() -> None:
     [([0.995, 0.995], True), ([0.999, 0.985], False), ([0.5, 0.5], False), ([0.99, 0.99], True)],
 )
 def test_a_mean_that_is_right_by_chance_does_not_count(values: list[float], kept: bool) -> None:
-    # (0.999 + 0.985) / 2 is above 0.99 and its worse end, 0.992 - 1.645 * 0.007, is not.
+    # (0.999 + 0.985) / 2 is above 0.99 and its worse end, 0.992 - 6.31 * 0.007, is not.
     assert Figures({"min_iou": values}).keeps(Bound(min_iou=0.99)) is kept
     flipped = [1 - value for value in values]
     assert Figures({"max_mae": flipped}).keeps(Bound(max_mae=0.01 + 1e-12)) is kept

@@ -7,6 +7,7 @@ from mobiledeploy.matte import Matte
 from mobiledeploy.mixed.bound import Bound
 from mobiledeploy.mixed.judge import Judge
 from ncnn_tools.graph import Graph, new_layer
+from ncnn_tools.quantization.sensitivity import graph_outputs, mean_measures
 
 MATTE = Matte("mask")
 
@@ -35,6 +36,11 @@ def judge(samples, bound: Bound, matte: Matte | None = MATTE) -> Judge:
     return Judge(network(1), samples, {"mask": ("m", shape), "rest": ("y", shape)}, bound, matte)
 
 
+def squared(judge: Judge, graph: Graph) -> float:
+    outputs, reference = (graph_outputs(each, judge.samples) for each in (graph, judge.reference))
+    return mean_measures({"squared": judge.squared}, outputs, reference)["squared"]
+
+
 def test_figures_are_those_of_numpy(samples) -> None:
     figures = judge(samples, Bound(max_mae=0.1, min_iou=0.5, min_cosine=0.9)).figures(network(1.1))
     for number, sample in enumerate(samples):
@@ -52,18 +58,18 @@ def test_figures_are_those_of_numpy(samples) -> None:
 def test_the_reference_itself_is_right(samples) -> None:
     own = judge(samples, Bound(max_mae=0, min_iou=1))
     assert own.figures(network(1)).keeps(own.bound)
-    assert own.squared_error(network(1)) == 0
+    assert squared(own, network(1)) == 0
 
 
 def test_of_a_bounded_mask_the_alphas_error_counts_alone(samples) -> None:
     x = np.concatenate([sample["x"].ravel() for sample in samples]).astype(np.float64)
-    found = judge(samples, Bound(min_iou=0.9)).squared_error(network(1.1))
+    found = squared(judge(samples, Bound(min_iou=0.9)), network(1.1))
     assert found == pytest.approx(np.square(np.clip(1.1 * x, 0, 1) - x).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize("matte", [MATTE, None])
 def test_else_that_of_all_outputs_each_by_its_own_power(samples, matte: Matte | None) -> None:
-    found = judge(samples, Bound(min_cosine=0.9), matte).squared_error(network(1.1))
+    found = squared(judge(samples, Bound(min_cosine=0.9), matte), network(1.1))
     powers = [np.square(sample["x"]).sum() for sample in samples]
     expected = np.mean([(0.1**2 + 12 * 0.1**2 / power) / 2 for power in powers])
     assert found == pytest.approx(expected, rel=1e-4)
