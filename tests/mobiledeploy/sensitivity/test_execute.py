@@ -28,7 +28,7 @@ def outlier_bundle(request_for, tmp_path_factory: pytest.TempPathFactory) -> Bun
     generator = np.random.default_rng(0)
     weights = {
         name: generator.normal(0, 0.2, shape).astype(np.float32)
-        for name, shape in (("first", (16, 3, 3, 3)), ("second", (16, 16, 3, 3)), ("third", (4, 16, 1, 1)))
+        for name, shape in (("first", (16, 8, 3, 3)), ("second", (16, 16, 3, 3)), ("third", (4, 16, 1, 1)))
     }
     weights["first"][3] *= OUTLIER
     weights["second"][:, 3] /= OUTLIER
@@ -41,7 +41,7 @@ def outlier_bundle(request_for, tmp_path_factory: pytest.TempPathFactory) -> Bun
             helper.make_node("Conv", ["b", "third"], ["y"]),
         ],
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 24])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 16, 24])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 8, 12])],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
@@ -49,7 +49,7 @@ def outlier_bundle(request_for, tmp_path_factory: pytest.TempPathFactory) -> Bun
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), source)
     (folder / "arrays").mkdir()
     for number in range(12):
-        np.save(folder / f"arrays/{number}.npy", generator.normal(size=(1, 3, 16, 24)).astype(np.float32))
+        np.save(folder / f"arrays/{number}.npy", generator.normal(size=(1, 8, 16, 24)).astype(np.float32))
     changes = {"model": None, "input_shapes": None, "output_names": None, "preprocessing": None, "mask": None}
     changes |= {"method": "absmax", "calibration": folder / "arrays"}
     return convert(request_for(folder / "b", source=source, **changes))[0]
@@ -77,7 +77,7 @@ def test_what_each_layer_is(outlier_bundle: Bundle) -> None:
         ("1x1", (8, 12)),
     }
     assert {channels: layer.macs for channels, layer in found.items()} == {
-        (3, 16): 3 * 16 * 9 * 96,
+        (8, 16): 8 * 16 * 9 * 96,
         (16, 16): 16 * 16 * 9 * 96,
         (16, 4): 16 * 4 * 96,
     }
