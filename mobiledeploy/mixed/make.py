@@ -62,22 +62,17 @@ def make_mixed(
     widths = widths_that_pay(plain.float, bench, floats)
     search = _Search(stock_of(widths) if widths else plain, judge, bench, floats, int8=int8)
     candidates = {name: search.complete(choices) for name, choices in search.candidates().items()}
-    uniform = {
-        EXACT: _all(plain, "fp32"),
-        "fp16": _all(plain, "fp16"),
-        "int8": {**_all(plain, floats), **uniform_int8(plain)},
-    }
-    contenders = {**uniform, **candidates}
+    uniform = _uniform(plain, floats)
     graphs = {name: mix(plain, choices) for name, choices in uniform.items()}
     graphs |= {name: mix(search.stock, choices) for name, choices in candidates.items()}
     found = contest(bench, graphs)
-    figures = {name: judge.figures(graphs[name]) for name in contenders}
+    figures = {name: judge.figures(graph) for name, graph in graphs.items()}
     allowed = [floats, *(["int8"] if int8 else []), *candidates]
     winner = found.fastest([EXACT, *(name for name in allowed if figures[name].keeps(judge.bound))])
-    layers = bench.prices({floats: mix(plain, _all(plain, floats)), "mixed": graphs[winner]})
+    layers = bench.prices({floats: graphs[floats], "mixed": graphs[winner]})
     findings = Findings(
         graphs[winner],
-        contenders,
+        {**uniform, **candidates},
         winner,
         widths if winner in candidates else {},
         found.wholes,
@@ -88,6 +83,15 @@ def make_mixed(
         after=layers["mixed"],
     )
     return Mixed(graphs[winner], Plan(plan_document(findings, bench, judge.bound, notes)))
+
+
+def _uniform(stock: Stock, floats: Precision) -> dict[str, dict[str, Choice]]:
+    """Return the uniform variants as mixes, by name; what can't be int8 is `floats` there."""
+    return {
+        EXACT: _all(stock, "fp32"),
+        "fp16": _all(stock, "fp16"),
+        "int8": {**_all(stock, floats), **uniform_int8(stock)},
+    }
 
 
 def _all(stock: Stock, precision: Precision) -> dict[str, Choice]:
