@@ -17,7 +17,7 @@ from mobiledeploy.errors import MobileDeployError
 # its own help starts with the same line (a test holds the two together).
 COMMANDS = {
     "convert": "Turn a checkpoint or an ONNX file into a bundle of ncnn models.",
-    "quantize": "Make a bundle's int8 variant anew, by other methods or pictures.",
+    "quantize": "Make a bundle's int8 variant anew, by other methods or pictures, or a mixed one.",
     "sensitivity": "Say which layers int8 costs most, and why.",
     "inspect": "Show a model's layers, sizes, kernels and memory, or what the graph passes do.",
     "benchmark": "Run bundles on a device and record latency, size and accuracy.",

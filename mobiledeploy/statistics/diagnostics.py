@@ -94,9 +94,11 @@ def in_words(findings: Sequence[tuple[str, Finding]]) -> list[str]:
 def _throttling(samples: Samples) -> Finding | None:
     """A step to a slower level that stays (Pettitt's test), in CPU time where there is one, which waiting leaves be.
 
-    Where clocks were read, they must have fallen too, and a smaller step is enough.
+    Where clocks were read, they must have fallen too; then a smaller step is enough, and wall time tells it, as a
+    device may also throttle by giving the process less time.
     """
-    logs = chunk_medians(_work(samples), _CHUNKS)
+    work = _work(samples) if samples.clocks is None else np.log(samples.times_ms)
+    logs = chunk_medians(work, _CHUNKS)
     index, p = change_point(logs)
     if p > SIGNIFICANCE:
         return None
