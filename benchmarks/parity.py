@@ -1,4 +1,4 @@
-"""How right and how small the converted networks are: all five, every precision, on this computer.
+"""How right and how small the converted networks are: all five, every uniform precision, on this computer.
 
     python benchmarks/parity.py [--checkpoint seg_matting=FILE.pth] [--pictures DIR]
 
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert import ConvertRequest, convert
-from mobiledeploy.convert.request import PRECISIONS
 from models.networks import CLASSES, FOLDER, description, untrained_checkpoint
 from models.synthetic import write_portraits
 
@@ -22,12 +21,12 @@ PICTURES = 16
 
 
 def bundle_of(name: str, checkpoint: Path, pictures: Path, output: Path, *, untrained: bool) -> Bundle:
-    """Convert one network to every precision."""
+    """Convert one network to every uniform precision."""
     request = ConvertRequest(
         source=checkpoint,
         output=output,
         name=name,
-        precisions=PRECISIONS,
+        precisions=("fp32", "fp16", "int8"),
         model=f"models.{name}:{CLASSES[name]}",
         calibration=pictures,
         untrained=untrained,
