@@ -274,4 +274,5 @@ def test_of_one_precision_only_algorithms_are_chosen(mixed_bundle: Path, tmp_pat
     assert {choice.precision for choice in plan.choices.values()} == {"fp32"}
     assert plan.document["bound"] == {"min_iou": 0.99}  # the default where there is a mask
     assert plan.document["figures"]["mixed"]["min_iou"]["worse_end"] >= 0.99
-    assert plan.document["advice"] == []
+    # Nothing is said of int8; that ncnn's own algorithms won may be, as so small a network is all noise.
+    assert all(said.startswith("No mix was faster than fp32") for said in plan.document["advice"])
