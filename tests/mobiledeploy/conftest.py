@@ -15,6 +15,7 @@ import pytest
 from adb_shell.auth.keygen import keygen
 from PIL import Image
 
+from android_bench import cached_binary
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.cli import main
 from mobiledeploy.phone import VirtualPhone
@@ -65,6 +66,15 @@ def make_pictures(folder: Path, count: int = 6) -> Path:
             folder / f"picture{number}.png"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def arm64_binary() -> None:
+    """Skip what runs on emulated phones where the binary for them is still to be built, which takes minutes."""
+    if cached_binary("arm64-v8a", cache_dir=cache_dir()) is None and not os.environ.get(
+        "MOBILEDEPLOY_TEST_ARM64"
+    ):
+        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from android_bench import cached_binary, examine_emulator
+from android_bench import examine_emulator
 from mobiledeploy.benchmark import Plan, Run, benchmark, read_run, write_run
 from mobiledeploy.benchmark.instructions import Counts, parse_marks, prepare_counter
-from mobiledeploy.cache import cache_dir
 from mobiledeploy.device import open_device
 from mobiledeploy.errors import DeviceError, DeviceRunError, UsageError
 from mobiledeploy.phone import VirtualPhone
@@ -68,14 +67,10 @@ def test_an_emulator_without_plugins_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.fixture(scope="module")
-def count():
+def count(arm64_binary: None):
     """Count a bundle's instructions on a CPU."""
     if QEMU is None or examine_emulator(QEMU).plugin_api is None:
         pytest.skip("there is no qemu-aarch64 that takes plugins")
-    if cached_binary("arm64-v8a", cache_dir=cache_dir()) is None and not os.environ.get(
-        "MOBILEDEPLOY_TEST_ARM64"
-    ):
-        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
 
     def run(bundle, cpu: str, *precisions: str) -> Run:
         plan = Plan(precisions=precisions, count_instructions=True)

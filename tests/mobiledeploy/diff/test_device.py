@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from android_bench import cached_binary
 from mobiledeploy.benchmark import launch
-from mobiledeploy.cache import cache_dir
 from mobiledeploy.convert import ConvertRequest, convert
 from mobiledeploy.device import Device, open_device
 from mobiledeploy.diff import compare
@@ -145,14 +142,10 @@ def test_a_search_that_is_cut_off_says_how_far_it_came(
 
 
 @pytest.fixture(scope="module")
-def emulated() -> Iterator[Device]:
+def emulated(arm64_binary: None) -> Iterator[Device]:
     """A Cortex-A76, whose fp16 arithmetic ncnn uses."""
     if shutil.which("qemu-aarch64") is None:
         pytest.skip("qemu-aarch64 is not installed")
-    if cached_binary("arm64-v8a", cache_dir=cache_dir()) is None and not os.environ.get(
-        "MOBILEDEPLOY_TEST_ARM64"
-    ):
-        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
     with VirtualPhone(cpu="cortex-a76") as phone, open_device(phone.serial) as device:
         yield device
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from android_bench import cached_binary, examine_emulator
+from android_bench import examine_emulator
 from mobiledeploy.benchmark import Plan, benchmark
 from mobiledeploy.bundle import Bundle
-from mobiledeploy.cache import cache_dir
 from mobiledeploy.convert import QuantizeRequest, quantize_bundle
 from mobiledeploy.device import Device, open_device
 from mobiledeploy.mixed import Bound, DeviceMixer, read_plan
@@ -24,14 +22,10 @@ BOUND = Bound(min_cosine=0.98)
 
 
 @pytest.fixture(scope="module")
-def device():
+def device(arm64_binary: None):
     """An emulated Cortex-A76, which has fp16 arithmetic and dot products of int8."""
     if QEMU is None or examine_emulator(QEMU).plugin_api is None:
         pytest.skip("there is no qemu-aarch64 that takes plugins")
-    if cached_binary("arm64-v8a", cache_dir=cache_dir()) is None and not os.environ.get(
-        "MOBILEDEPLOY_TEST_ARM64"
-    ):
-        pytest.skip("no arm64 binary in the cache; MOBILEDEPLOY_TEST_ARM64=1 builds it")
     with VirtualPhone(cpu="cortex-a76") as phone, open_device(phone.serial) as device:
         yield device
 
