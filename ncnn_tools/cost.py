@@ -26,7 +26,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ncnn_tools.graph import Layer
+from ncnn_tools.graph import Graph, Layer
 
 CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise", "Deconvolution", "DeconvolutionDepthWise")
 
@@ -81,6 +81,20 @@ def layer_cost(layer: Layer, inputs: Blobs, outputs: Blobs, weight_bits: int = 3
     written = sum(blob.bytes for blob in outputs)
     read = written if layer.type == "Crop" else sum(blob.bytes for blob in inputs)
     return Cost(macs, read, written, _weight_bytes(layer, weight_bits))
+
+
+def graph_macs(graph: Graph) -> dict[str, int]:
+    """Return the multiply-adds of each layer by name; none for a layer of whose blobs the graph lacks a shape."""
+
+    def sizes(blobs: Sequence[str]) -> Blobs:
+        return [BlobSize(graph.shapes[blob]) for blob in blobs]
+
+    return {
+        layer.name: layer_cost(layer, sizes(layer.inputs), sizes(layer.outputs)).macs
+        if graph.shapes.keys() >= {*layer.inputs, *layer.outputs}
+        else 0
+        for layer in graph.layers
+    }
 
 
 def _weight_bytes(layer: Layer, weight_bits: int) -> int:

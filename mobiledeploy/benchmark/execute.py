@@ -110,12 +110,9 @@ class _Execution:
     @property
     def key(self) -> dict[str, Any]:
         """What decides the run's figures: a partial run of the same key may go on."""
-        device = self.device.facts.to_json()
-        if device["kind"] == "virtual":
-            del device["serial"]  # a virtual phone that is started again is the same computer at another port
         return {
             "mobiledeploy": mobiledeploy.__version__,
-            "device": device,
+            "device": self.device.facts.identity(),
             "binary": self.binary.sha256,
             "counter": self.counter and dataclasses.asdict(self.counter),
             "parameters": self.plan.to_json(),

@@ -11,7 +11,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -154,8 +154,12 @@ def _network_sources(spec: str) -> list[tuple[str, str]]:
 
 def _code_digest() -> str:
     """Hash the code that makes variants, so that a changed converter converts again."""
-    here = Path(__file__).parent
-    folders = (Path(ncnn_tools.__file__).parent, here, here.with_name("mixed"))
+    return source_digest(Path(ncnn_tools.__file__).parent, Path(__file__).parent)
+
+
+@cache  # nearly every key asks for it, and hundreds of files are read
+def source_digest(*folders: Path) -> str:
+    """Hash the Python files of folders, as they are when this is first asked for."""
     sources = sorted(source for folder in folders for source in folder.rglob("*.py"))
     return _digest([file_hash(source) for source in sources])
 

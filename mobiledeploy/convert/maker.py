@@ -103,9 +103,9 @@ class VariantMaker:
     def take_over(self, older: Bundle, precision: str) -> dict[str, Any]:
         """Copy a variant's files; returns what the manifest says of it."""
         variant = older.variant(precision)
-        for file in (variant.param, variant.bin, older.path / plan_file(precision)):
-            if file.is_file():
-                shutil.copyfile(file, self.folder / file.name)
+        plan = older.path / plan_file(precision)
+        for file in (variant.param, variant.bin, *([plan] if plan.is_file() else [])):
+            shutil.copyfile(file, self.folder / file.name)
         return dict(older.manifest["variants"][precision])
 
     def parity(self, precision: str, check: VariantCheck | None = None) -> dict[str, Any]:

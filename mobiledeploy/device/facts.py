@@ -96,6 +96,16 @@ class DeviceFacts:
         }
         return {**facts, "label": self.label, "timings_are_latency": self.timings_are_latency}
 
+    def identity(self) -> dict[str, object]:
+        """Return the facts by which a device is known again.
+
+        A virtual phone that is started again is the same computer at another port.
+        """
+        facts = self.to_json()
+        if self.kind == "virtual":
+            del facts["serial"]
+        return facts
+
 
 def parse_facts(output: str, *, serial: str, transport: Literal["usb", "tcp"]) -> DeviceFacts:
     """Read the output of `FACTS_SCRIPT`; what is missing or garbled in it stays empty."""

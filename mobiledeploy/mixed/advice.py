@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mobiledeploy.device.facts import DeviceFacts
-from ncnn_tools.cost import BlobSize, layer_cost
+from ncnn_tools.cost import graph_macs
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.quantization import quantizable_layers
 
@@ -23,7 +23,7 @@ LEAST_SHARE = 0.05
 def int8_share(graph: Graph) -> float:
     """Return the share of a graph's multiply-adds that are of layers which can run in int8."""
     able = {layer.name for layer in quantizable_layers(graph)}
-    macs = {layer.name: _macs(graph, layer) for layer in graph.layers}
+    macs = graph_macs(graph)
     return sum(macs[name] for name in able) / max(sum(macs.values()), 1)
 
 
@@ -39,9 +39,9 @@ def advice(graph: Graph, facts: DeviceFacts) -> list[str]:
     if share < LEAST_SHARE:
         said.append(f"int8 is left out: layers that can run in it do {share:.0%} of the multiply-adds.")
         return said
-    able = quantizable_layers(graph)
-    thin = sum(_macs(graph, layer) for layer in able if _is_thin(graph, layer))
-    of_able = thin / max(sum(_macs(graph, layer) for layer in able), 1)
+    able, macs = quantizable_layers(graph), graph_macs(graph)
+    thin = sum(macs[layer.name] for layer in able if _is_thin(graph, layer))
+    of_able = thin / max(sum(macs[layer.name] for layer in able), 1)
     if of_able > 1 / 2:
         said.append(
             f"int8 will pay little: {of_able:.0%} of the multiply-adds that could be int8 are of layers with fewer "
@@ -58,11 +58,3 @@ def has_dot_product(features: Collection[str]) -> bool:
 def _is_thin(graph: Graph, layer: Layer) -> bool:
     channels = [graph.shapes[blob][0] for blob in (layer.inputs[0], layer.outputs[0]) if blob in graph.shapes]
     return bool(channels) and min(channels) < _FEW_CHANNELS
-
-
-def _macs(graph: Graph, layer: Layer) -> int:
-    blobs = [layer.inputs, layer.outputs]
-    if any(blob not in graph.shapes for side in blobs for blob in side):
-        return 0
-    inputs, outputs = ([BlobSize(graph.shapes[blob], 32) for blob in side] for side in blobs)
-    return layer_cost(layer, inputs, outputs, 32).macs

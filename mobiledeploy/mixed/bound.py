@@ -47,7 +47,7 @@ class Bound:
                 hint="Name its mask with --mask, or use --min-cosine or --min-top1.",
             )
         for name, limit in self.limits:
-            if not 0 <= limit <= 1 or not math.isfinite(limit):
+            if not 0 <= limit <= 1:  # nor is what is no number
                 raise UsageError(f"--{name.replace('_', '-')} {limit:g}: bounds are numbers from 0 to 1")
 
     @property

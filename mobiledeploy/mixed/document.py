@@ -78,11 +78,11 @@ def _verdict(found: Findings, unit: str) -> list[str]:
     """Say so where a uniform variant won."""
     if found.winner not in _UNIFORM:
         return []
+    if found.winner == "fp32":
+        return ["No mix was faster than fp32 and within the bound: mixed is fp32."]
     return [
         f"No mix was faster than {found.winner} ({found.wholes[found.winner]:.2f} {unit}) and within the bound: "
         f"mixed is {found.winner} with fp16 storage of what is float."
-        if found.winner != "fp32"
-        else "No mix was faster than fp32 and within the bound: mixed is fp32."
     ]
 
 

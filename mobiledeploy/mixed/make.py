@@ -126,14 +126,14 @@ class _Search:
         self.errors = layer_errors(self.stock, self.model, few, self.bench.progress)
         found: dict[str, dict[str, Choice]] = {}
         for _ in range(_ROUNDS):
-            new = {name: choices for name, choices in self._solve().items() if choices not in found.values()}
-            if not new:
+            unseen = [choices for choices in self._solve() if choices not in found.values()]
+            if not unseen:
                 break
-            names = {name: f"mixed-{len(found) + place}" for place, name in enumerate(new)}
-            in_place = self._prices({names[name]: self.mixed(choices) for name, choices in new.items()})
+            new = {f"mixed-{number}": choices for number, choices in enumerate(unseen, start=len(found))}
+            in_place = self._prices({name: self.mixed(choices) for name, choices in new.items()})
             for name, choices in new.items():
-                found[names[name]] = choices
-                self.model = self.model.corrected(choices, in_place[names[name]])
+                self.model = self.model.corrected(choices, in_place[name])
+            found |= new
         return found
 
     def _prices(self, graphs: Mapping[str, Graph]) -> dict[str, Prices]:
@@ -142,14 +142,14 @@ class _Search:
         scale = self.base.whole / found.pop(self.floats).whole
         return {name: prices.scaled(scale) for name, prices in found.items()}
 
-    def _solve(self) -> dict[str, dict[str, Choice]]:
-        """Search by what is known now: without int8, and with it, each by both ideas of what pays."""
-        found: dict[str, dict[str, Choice]] = {}
+    def _solve(self) -> list[dict[str, Choice]]:
+        """Search by what is known now: without int8, and with it, each by both ideas of what pays; each mix once."""
+        found: list[dict[str, Choice]] = []
         for least in _LEAST if self.bench.timed else (0.0,):
             problem = Problem(self.model, self.errors, least * self.base.whole, self._byte_prices)
             for choices in (problem.all_float(), cheapest_within(problem, self._is_right)):
-                if choices not in found.values():
-                    found[f"{len(found)}"] = choices
+                if choices not in found:
+                    found.append(choices)
         return found
 
     @cached_property

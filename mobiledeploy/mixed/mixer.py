@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.bundle import plan_file
+from mobiledeploy.convert.keys import source_digest
 from mobiledeploy.convert.mixing import Recipe
 from mobiledeploy.device import Device
 from mobiledeploy.errors import CheckFailedError, UsageError
@@ -42,11 +43,9 @@ class DeviceMixer:
 
     @property
     def key(self) -> object:
-        """What a mix depends on. A virtual phone that is started again is the same one at another port."""
-        facts = self.device.facts.to_json()
-        if facts["kind"] == "virtual":
-            del facts["serial"]
-        return [facts, self.bound and self.bound.to_json(), self.floats, self.int8, self.threads]
+        """What a mix depends on."""
+        facts = self.device.facts.identity()
+        return [facts, _limits(self.bound), self.floats, self.int8, self.threads, _code()]
 
     def check(self, matte: Matte | None) -> None:
         """Raise UsageError for a bound that can't be measured."""
@@ -56,12 +55,13 @@ class DeviceMixer:
     def mix(self, recipe: Recipe) -> tuple[Graph, dict[str, Any]]:
         """Search, and leave the plan in the recipe's folder; raises what `benchmark` raises."""
         judge = _judge(recipe, self.bound)
+        graph = _with_shapes(recipe)
         with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as workspace:
             bench = TrialBench(
                 self.device, recipe.folder, recipe.manifest, Path(workspace), self.threads, recipe.progress
             )
             mixed = make_mixed(
-                lambda widths: _stock(recipe, widths), judge, bench, self.floats, int8=self.int8
+                lambda widths: _stock(recipe, graph, widths), judge, bench, self.floats, int8=self.int8
             )
         return mixed.graph, _facts(mixed, recipe.folder)
 
@@ -76,7 +76,7 @@ class PlanMixer:
     @property
     def key(self) -> object:
         """What a mix depends on."""
-        return [self.plan.document, self.bound and self.bound.to_json()]
+        return [self.plan.document, _limits(self.bound), _code()]
 
     def check(self, matte: Matte | None) -> None:
         """Raise UsageError for a bound that can't be measured."""
@@ -90,7 +90,7 @@ class PlanMixer:
         """
         judge = _judge(recipe, self.bound)
         try:
-            graph = mix(_stock(recipe, self.plan.widths), self.plan.choices)
+            graph = mix(_stock(recipe, _with_shapes(recipe), self.plan.widths), self.plan.choices)
         except GraphError as error:
             raise UsageError(
                 f"the plan does not fit the network: {error}",
@@ -107,6 +107,14 @@ class PlanMixer:
         return graph, _facts(Mixed(graph, Plan(document)), recipe.folder)
 
 
+def _limits(bound: Bound | None) -> object:
+    return bound and bound.to_json()
+
+
+def _code() -> str:
+    return source_digest(Path(__file__).parent)
+
+
 def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
     # The masks of random weights hang on single logits, and mean nothing.
     masked = recipe.matte if not recipe.manifest.get("untrained") else None
@@ -114,17 +122,16 @@ def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
     return Judge(recipe.graph, recipe.samples, recipe.outputs, chosen, recipe.matte)
 
 
-def _stock(recipe: Recipe, widths: Mapping[str, int]) -> Stock:
-    graph = _with_shapes(recipe.graph, recipe)
+def _stock(recipe: Recipe, graph: Graph, widths: Mapping[str, int]) -> Stock:
     padded = pad_channels(graph, widths) if widths else graph
     clipped = thresholds_behind_padding(padded, recipe.thresholds)
     return make_stock(padded, clipped, recipe.options, recipe.samples[:_CORRECTED_BY])
 
 
-def _with_shapes(graph: Graph, recipe: Recipe) -> Graph:
-    """Return the graph with the shape of every blob, which one read from files does not know."""
-    known = graph.copy()
-    found = Runtime.from_graph(graph).visit(recipe.samples[0], graph.blobs())
+def _with_shapes(recipe: Recipe) -> Graph:
+    """Return the recipe's graph with the shape of every blob, which one read from files does not know."""
+    known = recipe.graph.copy()
+    found = Runtime.from_graph(known).visit(recipe.samples[0], known.blobs())
     known.shapes = {blob: values.shape for blob, values in found}
     return known
 

@@ -18,7 +18,7 @@ from mobiledeploy.preprocessing import list_images
 from mobiledeploy.progress import Progress
 from mobiledeploy.sensitivity.figures import ALPHA_MAE, MASK_IOU, NOISE, LayerFigures, Sensitivity
 from mobiledeploy.source.reference import TensorSpec
-from ncnn_tools.cost import BlobSize, layer_cost
+from ncnn_tools.cost import graph_macs
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.quantization import ErrorSources, error_sources, layer_errors, noise_to_signal, unchain
@@ -57,7 +57,7 @@ def sensitivity(bundle: Bundle, images: Path | None = None, progress: Progress |
         raise UsageError(
             f"{bundle.path}: int8 and fp32 are not of one graph: {error}", hint="Convert again."
         ) from error
-    macs = _macs(floats)
+    macs = graph_macs(floats)
     layers = [
         _figures(floats, layer, macs[layer.name], errors[layer.name], sources[layer.name])
         for layer in floats.layers
@@ -113,18 +113,6 @@ def _check_finite(outputs: Sequence[Outputs]) -> None:
         for blob, values in sample.items():
             if not np.isfinite(values).all():
                 raise CheckFailedError(f"fp32: output {blob!r} holds NaN or infinity")
-
-
-def _macs(graph: Graph) -> dict[str, int]:
-    """Return each layer's multiply-adds; the graph knows the shapes of its blobs."""
-
-    def sizes(blobs: Sequence[str]) -> list[BlobSize]:
-        return [BlobSize(graph.shapes[blob]) for blob in blobs]
-
-    return {
-        layer.name: layer_cost(layer, sizes(layer.inputs), sizes(layer.outputs)).macs
-        for layer in graph.layers
-    }
 
 
 def _figures(
