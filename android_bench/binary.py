@@ -32,6 +32,8 @@ class Binary:
 
     path: Path
     abi: str
+    isa: str
+    """Which CPUs of the ABI it is for: see `android_bench.isa`."""
     ncnn_version: str
     toolchain: str
     layers: frozenset[str]

@@ -1,4 +1,4 @@
-"""Builds the benchmark binary, once for each ABI, set of layers, compiler and state of its sources.
+"""Builds the benchmark binary, once for each ABI, ISA, set of layers, compiler and state of its sources.
 
 What the cache folder holds below `android_bench/`:
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from android_bench.binary import ABIS, Binary, Layers, Progress
 from android_bench.cmake_runner import child_process, compile_all, configure
 from android_bench.errors import BuildError
+from android_bench.isa import BASE, ISAS
 from android_bench.ncnn_source import NCNN_DATE, NCNN_VERSION, SDIST_SHA256, unpacked_source
 from android_bench.toolchain import Toolchain, find_toolchain
 
@@ -37,6 +38,7 @@ class _Recipe:
     """All that decides what comes out of a build."""
 
     toolchain: Toolchain
+    isa: str
     layers: Layers
     cmake_files: Mapping[str, bytes]
     source_files: Mapping[str, bytes]
@@ -52,12 +54,13 @@ class _Recipe:
             self.toolchain.name,
             str(self.toolchain.ndk),
             self.toolchain.abi,
+            self.isa,
             self.layers,
         ):
             digest.update(text.encode() + b"\0")
         _hash_files(digest, self.cmake_files)
         _hash_files(digest, self.flags_file)
-        return f"{self.toolchain.abi}-{self.layers}-{digest.hexdigest()[:16]}"
+        return f"{self.toolchain.abi}-{self.isa}-{self.layers}-{digest.hexdigest()[:16]}"
 
     @property
     def sources_hash(self) -> str:
@@ -80,11 +83,14 @@ def _read_files(files: Iterable[Path]) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(files)}
 
 
-def _recipe(abi: str, layers: Layers) -> _Recipe:
+def _recipe(abi: str, isa: str, layers: Layers) -> _Recipe:
     if abi not in ABIS:
         raise BuildError(f"unknown ABI {abi}", hint=f"One of {', '.join(ABIS)}.")
+    if isa not in ISAS[abi]:
+        raise BuildError(f"unknown instruction set {isa} of {abi}", hint=f"One of {', '.join(ISAS[abi])}.")
     return _Recipe(
         toolchain=find_toolchain(abi),
+        isa=isa,
         layers=layers,
         cmake_files=_read_files((_PACKAGE / "cmake").iterdir()),
         source_files=_read_files((_PACKAGE / "src").iterdir()),
@@ -92,17 +98,22 @@ def _recipe(abi: str, layers: Layers) -> _Recipe:
     )
 
 
-def cached_binary(abi: str, *, cache_dir: Path, layers: Layers = "lean") -> Binary | None:
+def cached_binary(abi: str, *, cache_dir: Path, isa: str = BASE, layers: Layers = "lean") -> Binary | None:
     """Return the binary if it is built already, and nothing if not; does no work.
 
     Raises:
-        BuildError: no such ABI, or no compiler that could have built it.
+        BuildError: no such ABI or ISA, or no compiler that could have built it.
     """
-    return _read_entry(cache_dir.absolute() / "android_bench" / "bin" / _recipe(abi, layers).key)
+    return _read_entry(cache_dir.absolute() / "android_bench" / "bin" / _recipe(abi, isa, layers).key)
 
 
 def build_binary(
-    abi: str, *, cache_dir: Path, layers: Layers = "lean", progress: Progress | None = None
+    abi: str,
+    *,
+    cache_dir: Path,
+    isa: str = BASE,
+    layers: Layers = "lean",
+    progress: Progress | None = None,
 ) -> Binary:
     """Return the binary for an ABI, built now if the cache does not have it.
 
@@ -112,13 +123,14 @@ def build_binary(
     Args:
         abi: one of `ABIS`.
         cache_dir: mobiledeploy's cache folder; made if it is not there.
+        isa: which CPUs of the ABI it is for, one of `ISAS` (`best_isa`).
         layers: "lean", or "full" for a model that needs what lean leaves out (`missing_layers`).
         progress: called with each step, from this thread.
 
     Raises:
         BuildError: ncnn's source cannot be had, there is no compiler, or it failed.
     """
-    recipe = _recipe(abi, layers)
+    recipe = _recipe(abi, isa, layers)
     root = cache_dir.absolute() / "android_bench"  # CMake and Ninja run in folders of their own
     entry = root / "bin" / recipe.key
     if binary := _read_entry(entry):
@@ -158,6 +170,7 @@ def _build(recipe: _Recipe, root: Path, ncnn: Path, progress: Progress | None) -
         f"-DNCNN_DATE={NCNN_DATE}",
         f"-DBENCH_SOURCE_DIR={project / 'src'}",
         f"-DBENCH_ABI={recipe.toolchain.abi}",
+        f"-DBENCH_ISA={recipe.isa}",
         f"-DBENCH_LAYERS={recipe.layers}",
         f"-DBENCH_VERSION={recipe.sources_hash}",
     ]
@@ -200,6 +213,7 @@ def _publish(build: Path, entry: Path, recipe: _Recipe) -> Binary:
         binary.chmod(0o755)
         description = {
             "abi": recipe.toolchain.abi,
+            "isa": recipe.isa,
             "ncnn_version": NCNN_VERSION,
             "toolchain": recipe.toolchain.name,
             "layers": sorted(layers),
@@ -222,6 +236,7 @@ def _read_entry(entry: Path) -> Binary | None:
         binary = Binary(
             path=entry / _BINARY_NAME,
             abi=description["abi"],
+            isa=description["isa"],
             ncnn_version=description["ncnn_version"],
             toolchain=description["toolchain"],
             layers=frozenset(description["layers"]),

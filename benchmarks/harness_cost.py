@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from android_bench import build_binary
+from android_bench import Binary, build_binary
 from mobiledeploy.bundle import Bundle, open_bundle
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.statistics import Samples, paired_ratio
@@ -29,10 +29,11 @@ ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
 TARGET = 0.01
 
 
-def build_program(name: str, folder: Path, abi: str) -> Path:
+def build_program(name: str, folder: Path, binary: Binary) -> Path:
     """Compile NAME.cpp of this folder with the compiler and the ncnn of the cached android_bench."""
     root = cache_dir() / "android_bench"
-    [*_, library] = sorted(root.glob(f"build/{abi}-lean-*/out/ncnn/src/libncnn.a"), key=os.path.getmtime)
+    builds = root.glob(f"build/{binary.abi}-{binary.isa}-lean-*/out/ncnn/src/libncnn.a")
+    [*_, library] = sorted(builds, key=os.path.getmtime)
     build = library.parents[3]
     [source] = {path.parent for path in root.glob("ncnn-*/src/net.h")}
     program = folder / name
@@ -98,7 +99,7 @@ def main() -> None:
     bare: list[list[float]] = []
     ours: list[list[float]] = []
     with tempfile.TemporaryDirectory() as temporary:
-        program = build_program("bare_loop", Path(temporary), binary.abi)
+        program = build_program("bare_loop", Path(temporary), binary)
         picture = write_input(bundle, Path(temporary, "picture.npy"))
         os.sched_setaffinity(0, {0})
         for launch in range(arguments.launches):

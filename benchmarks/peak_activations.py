@@ -52,7 +52,7 @@ def main() -> None:
     print("| network | precision | computed (bytes) | counted, plain | counted, packed | workspace, packed |")
     print("|---|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
-        program = build_program("peak_activations", Path(folder), binary.abi)
+        program = build_program("peak_activations", Path(folder), binary)
         for manifest in sorted(arguments.bundles.glob(f"*/{MANIFEST}")):
             bundle = open_bundle(manifest.parent)
             for precision in arguments.precision.split(","):

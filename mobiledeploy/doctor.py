@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from android_bench import ABIS, BuildError, cached_binary, examine_emulator
+from android_bench import BASE, ISAS, BuildError, cached_binary, examine_emulator
 from mobiledeploy.cache import cache_dir
 from mobiledeploy.convert.converters import FOREIGN_CONVERTERS
 from mobiledeploy.device.adb_server import configured_server
@@ -113,12 +113,13 @@ def _usb() -> Finding:
 def _cached() -> Iterator[Finding]:
     folder = cache_dir()
     yield Finding("cached", "cache folder", OK, f"{folder} ({_size_of(folder) / 1e6:.0f} M)")
-    for abi in ABIS:
-        binary = cached_binary(abi, cache_dir=folder)
+    for abi, isa in ((abi, isa) for abi, isas in ISAS.items() for isa in reversed(isas)):
+        binary = cached_binary(abi, cache_dir=folder, isa=isa)
         detail = (
             f"{len(binary.layers)} layers, {binary.toolchain}" if binary else "built when a device needs it"
         )
-        yield Finding("cached", f"benchmark binary for {abi}", OK if binary else OPTIONAL, detail)
+        what = f"benchmark binary for {abi}" + (f", {isa}" if isa != BASE else "")
+        yield Finding("cached", what, OK if binary else OPTIONAL, detail)
 
 
 def _size_of(folder: Path) -> int:

@@ -1,6 +1,9 @@
 # ncnn drops kernels silently when a compiler feature test fails, which a compiler's unknown flag
 # is enough for. Stop the build instead.
 set(needed_options_x86_64 NCNN_AVX NCNN_AVX2 NCNN_FMA NCNN_F16C)
+if(BENCH_ISA STREQUAL avx512vnni)
+    list(APPEND needed_options_x86_64 NCNN_AVX512 NCNN_AVX512VNNI)
+endif()
 set(needed_options_arm64-v8a
     NCNN_VFPV4 NCNN_ARM82 NCNN_ARM82DOT NCNN_ARM84I8MM
     NCNN_COMPILER_SUPPORT_ARM82_FP16 NCNN_COMPILER_SUPPORT_ARM82_DOTPROD NCNN_COMPILER_SUPPORT_ARM84_I8MM)

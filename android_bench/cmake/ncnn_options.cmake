@@ -29,14 +29,20 @@ set_ncnn_option(NCNN_DISABLE_EXCEPTION OFF)
 set_ncnn_option(NCNN_DISABLE_RTTI OFF)
 
 if(BENCH_ABI STREQUAL x86_64)
-    # One instruction set, AVX2 with FMA and F16C (x86-64-v3, Haswell of 2013 and later): runtime
-    # dispatch over older and newer ones triples the build. cpu_check.cpp refuses older CPUs.
+    # One instruction set a build: runtime dispatch over all of them triples it. android_bench/isa.py says
+    # which CPU gets which, and cpu_check.cpp refuses others.
     set_ncnn_option(NCNN_RUNTIME_CPU OFF)
-    foreach(extension AVX AVX2 FMA F16C)
-        set_ncnn_option(NCNN_${extension} ON)
-    endforeach()
-    foreach(extension FMA4 XOP AVXVNNI AVXVNNIINT8 AVXVNNIINT16 AVXNECONVERT AVX512 AVX512VNNI AVX512BF16 AVX512FP16)
-        set_ncnn_option(NCNN_${extension} OFF)
+    set(extensions AVX AVX2 FMA F16C)
+    if(BENCH_ISA STREQUAL avx512vnni)
+        list(APPEND extensions AVX512 AVX512VNNI)
+    endif()
+    foreach(extension AVX AVX2 FMA F16C FMA4 XOP AVXVNNI AVXVNNIINT8 AVXVNNIINT16 AVXNECONVERT
+            AVX512 AVX512VNNI AVX512BF16 AVX512FP16)
+        if(extension IN_LIST extensions)
+            set_ncnn_option(NCNN_${extension} ON)
+        else()
+            set_ncnn_option(NCNN_${extension} OFF)
+        endif()
     endforeach()
 else()
     set_ncnn_option(NCNN_RUNTIME_CPU ON)

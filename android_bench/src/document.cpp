@@ -30,6 +30,10 @@ static std::vector<std::string> cpu_features()
     add("fma", ncnn::cpu_support_x86_fma());
     add("f16c", ncnn::cpu_support_x86_f16c());
     add("avx2", ncnn::cpu_support_x86_avx2());
+#if defined(BENCH_AVX512VNNI)
+    add("avx512f", ncnn::cpu_support_x86_avx512());
+    add("avx512_vnni", ncnn::cpu_support_x86_avx512_vnni());
+#endif
 #endif
     return features;
 }

@@ -51,12 +51,29 @@ static void fill(Vector& vector, Scalar value)
 
 #if defined(__x86_64__)
 
+#if defined(BENCH_AVX512VNNI)
+
+typedef int32_t Vector64 __attribute__((vector_size(64)));
+#define BENCH_AVX512 __attribute__((target("avx512f,avx512vnni")))
+
+BENCH_KERNEL(fp32_fma, BENCH_AVX512, Vector64, Vector64, float, float,
+             asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)))
+BENCH_KERNEL(int8_dpbusd, BENCH_AVX512, Vector64, Vector64, int32_t, int8_t,
+             asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)))
+
+std::vector<MultiplyAdd> multiply_adds()
+{
+    return {{"fp32", "vfmadd231ps", kSums * 16, fp32_fma}, {"int8", "vpdpbusd", kSums * 64, int8_dpbusd}};
+}
+
+#else
+
 typedef int32_t Vector32 __attribute__((vector_size(32)));
 #define BENCH_AVX2 __attribute__((target("avx2,fma")))
 
 BENCH_KERNEL(fp32_fma, BENCH_AVX2, Vector32, Vector32, float, float,
              asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b)))
-// Values of 8 bits, widened to 16 when they were packed: what ncnn does without VNNI, which is not built.
+// Values of 8 bits, widened to 16 when they were packed: what ncnn does without VNNI.
 BENCH_KERNEL(int8_pmaddwd, BENCH_AVX2, Vector32, Vector32, int32_t, int16_t,
              Vector32 scratch;
              asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(scratch) : "x"(a), "x"(b)))
@@ -65,6 +82,8 @@ std::vector<MultiplyAdd> multiply_adds()
 {
     return {{"fp32", "vfmadd231ps", kSums * 8, fp32_fma}, {"int8", "vpmaddwd", kSums * 16, int8_pmaddwd}};
 }
+
+#endif
 
 #elif defined(__aarch64__)
 

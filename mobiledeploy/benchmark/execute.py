@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mobiledeploy
-from android_bench import Binary, BuildError, BuildStep, build_binary, missing_layers
+from android_bench import Binary, BuildError, BuildStep, best_isa, build_binary, missing_layers
 from mobiledeploy.benchmark.accuracy import Judge
 from mobiledeploy.benchmark.entries import make_entry
 from mobiledeploy.benchmark.gate import wait_until_cool
@@ -74,10 +74,11 @@ def prepare_binary(device: Device, layer_types: Sequence[str], progress: Progres
         progress(f"building the benchmark binary: {step.stage}", step.done, step.total)
 
     abi = device.facts.primary_abi
+    isa = best_isa(abi, device.facts.cpu_features)
     try:
-        binary = build_binary(abi, cache_dir=cache_dir(), layers="lean", progress=tell)
+        binary = build_binary(abi, cache_dir=cache_dir(), isa=isa, layers="lean", progress=tell)
         if missing_layers(binary, layer_types):
-            binary = build_binary(abi, cache_dir=cache_dir(), layers="full", progress=tell)
+            binary = build_binary(abi, cache_dir=cache_dir(), isa=isa, layers="full", progress=tell)
     except BuildError as error:
         raise DeviceRunError(f"the benchmark binary can't be built: {error}", hint=error.hint) from error
     if missing := missing_layers(binary, layer_types):
@@ -245,6 +246,7 @@ class _Execution:
                     "device": self.device.facts.to_json(),
                     "binary": {
                         **begin["binary"],
+                        "isa": self.binary.isa,
                         "toolchain": self.binary.toolchain,
                         "sha256": self.binary.sha256,
                     },

@@ -9,9 +9,10 @@ from ncnn_tools.cost import graph_macs
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.quantization import quantizable_layers
 
-# Instructions that multiply int8 four at a time: ARM's `sdot` and its successors, x86's VNNI (names of /proc/cpuinfo).
-# Without them int8 is widened to 16 bits first, and a multiply-add costs as much as two of fp32.
-_DOT_PRODUCTS = ("asimddp", "i8mm", "avx512_vnni", "avx_vnni")
+# Instructions that multiply int8 four at a time and that the benchmark binary has kernels of: ARM's `sdot` and its
+# successors, x86's VNNI of 512 bits (names of /proc/cpuinfo). Without them int8 is widened to 16 bits first, and a
+# multiply-add costs as much as two of fp32.
+_DOT_PRODUCTS = ("asimddp", "i8mm", "avx512_vnni")
 
 # int8 kernels work on channels four or eight at a time; fewer leave them idle while the conversion stays.
 _FEW_CHANNELS = 8
@@ -32,7 +33,7 @@ def advice(graph: Graph, facts: DeviceFacts) -> list[str]:
     said = []
     if not has_dot_product(facts.cpu_features):
         said.append(
-            f"int8 will hardly pay on {facts.label}: its CPU has no dot product of int8 "
+            f"int8 will hardly pay on {facts.label}: its CPU has no dot product of int8 that ncnn is built for "
             f"({', '.join(_DOT_PRODUCTS)}), so that int8 saves memory more than time."
         )
     share = int8_share(graph)
@@ -51,7 +52,7 @@ def advice(graph: Graph, facts: DeviceFacts) -> list[str]:
 
 
 def has_dot_product(features: Collection[str]) -> bool:
-    """Say whether a CPU multiplies and adds int8 in one instruction."""
+    """Say whether int8 is multiplied and added in one instruction on a CPU."""
     return any(feature in features for feature in _DOT_PRODUCTS)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from android_bench import best_isa
 from mobiledeploy.bundle import plan_file
 from mobiledeploy.convert.keys import source_digest
 from mobiledeploy.convert.mixing import Recipe
@@ -44,8 +45,9 @@ class DeviceMixer:
     @property
     def key(self) -> object:
         """What a mix depends on."""
-        facts = self.device.facts.identity()
-        return [facts, _limits(self.bound), self.floats, self.int8, self.threads, _code()]
+        facts = self.device.facts
+        isa = best_isa(facts.primary_abi, facts.cpu_features)
+        return [facts.identity(), isa, _limits(self.bound), self.floats, self.int8, self.threads, _code()]
 
     def check(self, matte: Matte | None) -> None:
         """Raise UsageError for a bound that can't be measured."""

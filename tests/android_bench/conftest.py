@@ -13,7 +13,7 @@ import numpy as np
 import platformdirs
 import pytest
 
-from android_bench import Binary, build_binary, cached_binary
+from android_bench import Binary, best_isa, build_binary, cached_binary
 from ncnn_tools.files import save
 from ncnn_tools.graph import Graph
 
@@ -50,7 +50,13 @@ def binary(cache_dir: Path) -> Binary:
     abi = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}.get(platform.machine())
     if platform.system() != "Linux" or abi is None:
         pytest.skip("the benchmark binary runs on Linux on x86-64 or arm64")
-    return build_binary(abi, cache_dir=cache_dir)
+    return build_binary(abi, isa=best_isa(abi, cpu_features()), cache_dir=cache_dir)
+
+
+def cpu_features() -> list[str]:
+    """Return what this computer's CPU has, of x86 alone: only there is there more than one binary."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split() for line in lines if line.startswith("flags")), [])
 
 
 @pytest.fixture(scope="session")

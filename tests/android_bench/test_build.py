@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import android_bench
-from android_bench import ABIS, BuildError, build, build_binary, cached_binary, missing_layers, ncnn_source
+from android_bench import ISAS, BuildError, build, build_binary, cached_binary, missing_layers, ncnn_source
 from android_bench.cmake_runner import child_process, compile_all
 from android_bench.toolchain import find_toolchain
 
@@ -35,22 +35,22 @@ def package_copy(tmp_path, monkeypatch):
     return copy
 
 
-def key(abi="x86_64", layers="lean"):
-    return build._recipe(abi, layers).key
+def recipe(abi="x86_64", isa="base", layers="lean"):
+    return build._recipe(abi, isa, layers)
 
 
 def test_a_second_build_does_nothing(binary, cache_dir):
     steps = []
     before = binary.path.stat().st_mtime_ns
-    assert build_binary(binary.abi, cache_dir=cache_dir, progress=steps.append) == binary
-    assert cached_binary(binary.abi, cache_dir=cache_dir) == binary
+    assert build_binary(binary.abi, isa=binary.isa, cache_dir=cache_dir, progress=steps.append) == binary
+    assert cached_binary(binary.abi, isa=binary.isa, cache_dir=cache_dir) == binary
     assert steps == []
     assert binary.path.stat().st_mtime_ns == before
 
 
 def test_a_relative_cache_folder_gives_an_absolute_path(binary, cache_dir, monkeypatch):
     monkeypatch.chdir(cache_dir.parent)
-    assert build_binary(binary.abi, cache_dir=Path(cache_dir.name)) == binary
+    assert build_binary(binary.abi, isa=binary.isa, cache_dir=Path(cache_dir.name)) == binary
 
 
 def test_the_binary_is_what_its_description_says(binary):
@@ -73,29 +73,33 @@ def test_nothing_is_cached_in_an_empty_cache(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_every_abi_set_of_layers_and_compiler_has_its_own_key(monkeypatch):
-    keys = {key(abi, layers) for abi in ABIS for layers in ("lean", "full")}
-    assert len(keys) == 6
+def test_every_abi_isa_set_of_layers_and_compiler_has_its_own_key(monkeypatch):
+    keys = {
+        recipe(abi, isa, layers).key
+        for abi, isas in ISAS.items()
+        for isa in isas
+        for layers in ("lean", "full")
+    }
+    assert len(keys) == 8
     monkeypatch.setattr("android_bench.toolchain.metadata.version", lambda name: "0.99.0")
-    assert key() not in keys
+    assert recipe().key not in keys
 
 
 def test_a_change_of_a_source_changes_the_key_and_keeps_the_compiled_ncnn(package_copy):
-    before = build._recipe("x86_64", "lean")
-    assert before.key == key()
+    before = recipe()
     with (package_copy / "src" / "main.cpp").open("a") as file:
         file.write("// changed\n")
-    after = build._recipe("x86_64", "lean")
+    after = recipe()
     assert after.key != before.key
     assert after.ncnn_key == before.ncnn_key
 
 
 @pytest.mark.parametrize("name", ["cmake/ncnn_options.cmake", "cmake/zig_compile.sh", "toolchain.py"])
 def test_a_change_of_the_recipe_changes_the_keys(package_copy, name):
-    before = build._recipe("x86_64", "lean").ncnn_key
+    before = recipe().ncnn_key
     with (package_copy / name).open("a") as file:
         file.write("# changed\n")
-    assert build._recipe("x86_64", "lean").ncnn_key != before
+    assert recipe().ncnn_key != before
 
 
 def test_an_unknown_abi(tmp_path):
@@ -104,16 +108,22 @@ def test_an_unknown_abi(tmp_path):
     assert "arm64-v8a" in caught.value.hint
 
 
+def test_an_unknown_isa(tmp_path):
+    with pytest.raises(BuildError, match="avx512vnni of arm64-v8a") as caught:
+        build_binary("arm64-v8a", isa="avx512vnni", cache_dir=tmp_path)
+    assert "base" in caught.value.hint
+
+
 def test_a_damaged_entry_is_no_entry(binary, tmp_path):
     entry = tmp_path / "android_bench" / "bin" / binary.path.parent.name
     shutil.copytree(binary.path.parent, entry)
-    assert cached_binary(binary.abi, cache_dir=tmp_path) is not None
+    assert cached_binary(binary.abi, isa=binary.isa, cache_dir=tmp_path) is not None
     description = (entry / "binary.json").read_text()
     (entry / "binary.json").write_text(description[:50])
-    assert cached_binary(binary.abi, cache_dir=tmp_path) is None
+    assert cached_binary(binary.abi, isa=binary.isa, cache_dir=tmp_path) is None
     (entry / "binary.json").write_text(description)
     (entry / "android_bench").unlink()
-    assert cached_binary(binary.abi, cache_dir=tmp_path) is None
+    assert cached_binary(binary.abi, isa=binary.isa, cache_dir=tmp_path) is None
 
 
 def serve_index(monkeypatch, folder, content):
