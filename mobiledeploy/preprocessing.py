@@ -138,6 +138,12 @@ class Preprocessing:
         values = (image.astype(np.float32) - mean) * scale
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
 
+    def picture(self, tensor: FloatArray) -> UInt8Array:
+        """Return the RGB picture (uint8, HxWx3) that a tensor (3xHxW) was made of, clipped to grey levels."""
+        mean, scale = np.array(self.mean), np.array(self.scale)
+        grey: UInt8Array = np.clip(np.rint(tensor.transpose(1, 2, 0) / scale + mean), 0, 255).astype(np.uint8)
+        return grey[:, :, ::-1] if self.color == "bgr" else grey
+
     def load(self, path: Path) -> FloatArray:
         """Return the network's input for a picture file, or for a .npy file.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import Bundle, plan_file
 from mobiledeploy.convert.calibration import (
     CALIBRATION_FILE,
@@ -28,6 +29,7 @@ from mobiledeploy.convert.own_scales import OwnInt8Variant
 from mobiledeploy.convert.request import CALIBRATED
 from mobiledeploy.convert.samples import Inputs, spread
 from mobiledeploy.convert.variants import make_variant, write_variant
+from mobiledeploy.convert.variations import with_variations
 from mobiledeploy.errors import UsageError
 from mobiledeploy.progress import Progress
 from ncnn_tools.calibration import write_calibration
@@ -168,7 +170,7 @@ class VariantMaker:
             apply_half_masks(graph, {mask.layer: mask.bits for mask in self._half_masks}),
             thresholds(graph, calibrated.statistics, self.int8.method),
             self.int8.quantize_options,
-            list(blob_samples(graph, self.data, spread(len(self.data), _JUDGED))),
+            self._judged(graph),
             self.check.outputs,
             self.check.matte,
             self.folder,
@@ -177,3 +179,8 @@ class VariantMaker:
         )
         mixed, found = self.mixer.mix(recipe)
         return mixed, {**facts, **found}
+
+    def _judged(self, graph: Graph) -> list[Mapping[str, FloatArray]]:
+        """Return what mixes are judged by, as samples by blob."""
+        samples = list(blob_samples(graph, self.data, spread(len(self.data), _JUDGED)))
+        return with_variations(samples, self.data.preprocessing, _JUDGED)

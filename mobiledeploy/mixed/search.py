@@ -1,15 +1,14 @@
 """The cheapest mix that is right enough.
 
-Minimized is price + multiplier * error over all choices; the multiplier is then found at which the error is just
-within the bound (the Lagrangian relaxation of a knapsack: H. Everett, "Generalized Lagrange multiplier method for
-solving problems of optimum allocation of resources", Operations Research 11, 1963). Each layer's error counts for
-itself, as HAWQ-V2 (Z. Dong et al., NeurIPS 2020) sums up its sensitivities; the prices of neighbours depend on each
-other, so that the minimum is looked for by moving one layer or a chain of layers at a time.
+Minimized is price + multiplier * error over all choices, for many multipliers (the Lagrangian relaxation of a knapsack:
+H. Everett, "Generalized Lagrange multiplier method for solving problems of optimum allocation of resources", Operations
+Research 11, 1963); of the mixes found, the cheapest that is right is taken. Each layer's error counts for itself, as
+HAWQ-V2 (Z. Dong et al., NeurIPS 2020) sums up its sensitivities; the prices of neighbours depend on each other, so that
+the minimum is looked for by moving one layer or a chain of layers at a time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,8 +17,8 @@ from ncnn_tools.mixed import Choice
 
 Choices = Mapping[str, Choice]
 
-_HALVINGS = 12  # of the multiplier's range, on a scale of logarithms: 8 decades to a factor of 1.005
-_DECADES = 8
+_DECADES = 4  # in which multipliers lie, above and below what makes errors count as much as prices
+_A_DECADE = 8  # multipliers
 _MOST_SWEEPS = 20
 
 _BYTES_A_WEIGHT = {"fp32": 4, "fp16": 2, "int8": 1}
@@ -53,7 +52,7 @@ class Problem:
         options = {name: self._options(name, multiplier) for name in self.model.own}
         starts = [{name: of_layer[place] for name, of_layer in options.items()} for place in (0, -1)]
         found = [self._descend(start, options, multiplier) for start in starts]
-        return min(found, key=lambda choices: self._cost(choices, multiplier))
+        return min(found, key=lambda choices: self.cost(choices, multiplier))
 
     def _options(self, name: str, multiplier: float) -> list[Choice]:
         """Return the best float choice of a layer, and the best int8 one if it has any."""
@@ -72,7 +71,8 @@ class Problem:
         best = min(choices, key=lambda choice: costs[choice])
         return best if costs[first] - costs[best] > self.least else first
 
-    def _cost(self, choices: Choices, multiplier: float) -> float:
+    def cost(self, choices: Choices, multiplier: float = 0.0) -> float:
+        """Return price + multiplier * error, and what size and doubt about times are worth."""
         int8 = sum(choice.precision == "int8" for choice in choices.values())
         size = sum(self._size(name, choice) for name, choice in choices.items())
         return self.model.price(choices) + size + multiplier * self.error(choices) + self.least * int8
@@ -84,13 +84,13 @@ class Problem:
         self, start: dict[str, Choice], options: Mapping[str, list[Choice]], multiplier: float
     ) -> dict[str, Choice]:
         """Make moves as long as they lower the cost."""
-        choices, cost = start, self._cost(start, multiplier)
+        choices, cost = start, self.cost(start, multiplier)
         moves = self._moves(options)
         for _ in range(_MOST_SWEEPS):
             before = cost
             for names, place in moves:
                 moved = {**choices, **{name: options[name][place] for name in names}}
-                if moved != choices and (lower := self._cost(moved, multiplier)) < cost - 1e-12:
+                if moved != choices and (lower := self.cost(moved, multiplier)) < cost - 1e-12:
                     choices, cost = moved, lower
             if cost == before:
                 break
@@ -110,25 +110,26 @@ class Problem:
 def cheapest_within(problem: Problem, is_right: Callable[[Choices], bool]) -> dict[str, Choice]:
     """Return the cheapest mix that is right enough, which is all float where no other is.
 
-    `is_right` measures a mix; it is asked some fifteen times.
+    `is_right` measures a mix. Errors of layers that are added up only foretell what a mix does, so that a dearer mix
+    can be wrong where a cheaper one is right: all that the multipliers find are tried, the cheapest first.
     """
+    found: list[dict[str, Choice]] = []
+    for multiplier in _multipliers(problem):
+        choices = problem.cheapest(multiplier)
+        if choices not in found:
+            found.append(choices)
+    found.sort(key=problem.cost)
+    return next(filter(is_right, found), problem.all_float())
+
+
+def _multipliers(problem: Problem) -> list[float]:
+    """Return 0, and as many others as it takes to miss few mixes, around what makes errors count as much as prices."""
     free = problem.cheapest(0.0)
-    if is_right(free):
-        return free
-    scale = problem.model.price(free) / max(problem.error(free), 1e-30)
-    low, high = math.log(scale) - _DECADES * math.log(10) / 2, math.log(scale) + _DECADES * math.log(10) / 2
-    best = problem.cheapest(math.exp(high))
-    if not is_right(best):
-        return problem.all_float()
-    tried: dict[tuple[tuple[str, Choice], ...], bool] = {}
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        found = problem.cheapest(math.exp(middle))
-        key = tuple(sorted(found.items()))
-        if key not in tried:
-            tried[key] = is_right(found)
-        if tried[key]:
-            high, best = middle, found
-        else:
-            low = middle
-    return best
+    even = problem.model.price(free) / max(problem.error(free), 1e-30)
+    return [
+        0.0,
+        *(
+            even * 10 ** (decade / _A_DECADE)
+            for decade in range(-_DECADES * _A_DECADE, _DECADES * _A_DECADE + 1)
+        ),
+    ]

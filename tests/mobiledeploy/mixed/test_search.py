@@ -89,7 +89,7 @@ def test_what_is_found_is_right_or_all_float(problem: Problem, allowed: float) -
     found = cheapest_within(problem, is_right)
     assert found == problem.all_float() or is_right(found)
     assert problem.model.price(found) <= problem.model.price(problem.all_float()) + 1e-9
-    assert len(asked) <= 16
+    assert all(asked.count(choices) <= 2 for choices in asked)  # by the search, and above
 
 
 @given(problems(chained=False), st.floats(0, 3))
