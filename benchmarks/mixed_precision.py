@@ -24,8 +24,9 @@ import numpy as np
 from mobiledeploy.benchmark import Method, Plan
 from mobiledeploy.bundle import Bundle, open_bundle
 from mobiledeploy.convert import QuantizeRequest, quantize_bundle
+from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.samples import input_data
-from mobiledeploy.convert.variants import load_variant
+from mobiledeploy.convert.variants import load_variant, make_variant, write_variant
 from mobiledeploy.mixed import Bound, DeviceMixer
 from mobiledeploy.mixed.judge import Judge
 from mobiledeploy.mixed.trial import TrialBench, whole_price
@@ -46,9 +47,15 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, required=True)
     for name in ("max-mae", "min-iou", "min-cosine", "min-top1"):
         parser.add_argument(f"--{name}", type=float)
+    parser.add_argument(
+        "--weights", default=Int8Options.weights, help="For these see `mobiledeploy quantize`."
+    )
+    parser.add_argument("--rounding", action="store_true")
+    parser.add_argument("--equalize", action="store_true")
     parser.add_argument("-s", "--serial")
     arguments = parser.parse_args()
     limits = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Bound)}
+    int8 = Int8Options(weights=arguments.weights, rounding=arguments.rounding, equalize=arguments.equalize)
     bound = Bound(**limits) if any(limit is not None for limit in limits.values()) else None
     print(
         "| network | variant | size (M) | of fp32 | time | ratio | interval | CPU ratio | held-out error | search (s) |"
@@ -56,7 +63,8 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|---:|---:|---|---:|")
     with phone_or_virtual(arguments.serial) as device, tempfile.TemporaryDirectory() as folder:
         for path in arguments.bundles:
-            workshop = Workshop(open_bundle(path), arguments.calibration, Path(folder, path.name), bound)
+            bundle = open_bundle(path)
+            workshop = Workshop(bundle, arguments.calibration, Path(folder, path.name), bound, int8)
             for row in rows(workshop, device, arguments.held_out):
                 print(f"| {' | '.join(row)} |", flush=True)
 
@@ -69,18 +77,19 @@ class Workshop:
     calibration: Path
     folder: Path
     bound: Bound | None
+    int8: Int8Options
 
     def made(self, name: str, mixer: DeviceMixer) -> tuple[Bundle, float]:
         """Make int8 and a mixed variant in a bundle of its own; returns it and the seconds that took."""
         start = time.perf_counter()
-        request = QuantizeRequest(self.bundle.path, self.folder / name, self.calibration, mixer=mixer)
+        request = QuantizeRequest(self.bundle.path, self.folder / name, self.calibration, self.int8, mixer)
         return quantize_bundle(request)[0], time.perf_counter() - start
 
 
 def rows(workshop: Workshop, device: Any, held_out: Path) -> Iterator[list[str]]:
     """Yield a row for each variant."""
     mixed, took = workshop.made("mixed", DeviceMixer(device, workshop.bound))
-    variants = {name: (mixed, name) for name in (BASE, "fp16", "int8", "mixed") if name in mixed.variants}
+    variants = {name: (mixed, name) for name in (BASE, "int8", "mixed")}
     seconds = {"mixed": took}
     if device.facts.timings_are_latency:
         tuned, seconds["tuned"] = workshop.made(
@@ -88,7 +97,8 @@ def rows(workshop: Workshop, device: Any, held_out: Path) -> Iterator[list[str]]
         )
         variants["tuned"] = (tuned, "mixed")
     graphs = {name: load_variant(*variant) for name, variant in variants.items()}
-    sizes = {name: bundle.variant(precision).size_bytes for name, (bundle, precision) in variants.items()}
+    graphs["fp16"] = make_variant(graphs[BASE], "fp16")
+    sizes = {name: size_bytes(graph) for name, graph in graphs.items()}
     bench = TrialBench(device, mixed.path, mixed.manifest, workshop.folder / "bench", 1, lambda *_: None)
     entries = measured(bench, graphs)
     errors = errors_of(workshop.bundle, graphs, held_out)
@@ -103,6 +113,12 @@ def rows(workshop: Workshop, device: Any, held_out: Path) -> Iterator[list[str]]
             errors[name],
             f"{seconds[name]:.0f}" if name in seconds else "",
         ]
+
+
+def size_bytes(graph: Graph) -> int:
+    """Return how long a graph's two files are together."""
+    with tempfile.TemporaryDirectory() as folder:
+        return int(write_variant(graph, Path(folder), "variant")["size_bytes"])
 
 
 def measured(bench: TrialBench, graphs: Mapping[str, Graph]) -> dict[str, Mapping[str, Any]]:
