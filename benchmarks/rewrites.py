@@ -23,6 +23,10 @@ from ncnn_tools.files import save
 from ncnn_tools.graph import Graph, Layer, new_layer
 from ncnn_tools.passes import insert_splits
 
+_SMALLER = {"kernel_w": 3, "stride_w": 2, "pad_left": 1}
+_AVERAGE = _SMALLER | {"pooling_type": 1, "pad_mode": 1, "avgpool_count_include_pad": 1}
+_NINTHS = _SMALLER | {"num_output": 3, "group": 3, "weight_data_size": 27}
+
 
 class Rewrite(NamedTuple):
     """Two graphs that compute the same, from inputs of the same shapes."""
@@ -129,6 +133,21 @@ def pointwise() -> Iterator[Rewrite]:
         yield pair("Crops: Slice", shape, first, [*cuts, joined], [slices, joined])
 
 
+def pictures() -> Iterator[Rewrite]:
+    """Yield what is done to pictures of three channels."""
+    for side in (256, 128, 64):
+        shape, ninths = (3, side, side), new_layer("ConvolutionDepthWise", "y", ["a"], ["y"], **_NINTHS)
+        ninths.set_weight("weight", np.full(27, 1 / 9))
+        first = [make("ReLU", "x", "a", slope=0.5)]
+        yield pair(
+            "average pooling: depthwise convolution",
+            shape,
+            first,
+            [make("Pooling", "a", "y", **_AVERAGE)],
+            [ninths],
+        )
+
+
 def tokens() -> Iterator[Rewrite]:
     """Yield what transformers do with (tokens, channels) and (heads, tokens, values)."""
     for count, width in [(3136, 96), (196, 192), (49, 768)]:
@@ -168,7 +187,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     print("| rewrite | size | before (ms) | after (ms) | ratio |")
     print("| --- | --- | ---: | ---: | ---: |")
-    for rewrite in [*pointwise(), *tokens()]:
+    for rewrite in [*pointwise(), *pictures(), *tokens()]:
         before, after = measure(rewrite, repeats)
         print(
             f"| {rewrite.name} | {rewrite.size} | {before:.3f} | {after:.3f} | {after / before:.2f} |",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from ncnn_tools.graph import Graph
 from ncnn_tools.passes.activation import fuse_activations
 from ncnn_tools.passes.attention import recognize_attention
+from ncnn_tools.passes.average import average_by_convolution
 from ncnn_tools.passes.broadcast import broadcast_single_pixels
 from ncnn_tools.passes.dead import remove_dead_layers
 from ncnn_tools.passes.duplicate import merge_duplicates
@@ -54,6 +55,7 @@ PASSES: tuple[Pass, ...] = (
     convolve_before_upsampling,
     merge_pointwise_convolutions,
     broadcast_single_pixels,
+    average_by_convolution,
     fuse_activations,
     insert_splits,
 )

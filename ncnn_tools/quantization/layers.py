@@ -12,6 +12,7 @@ SCALE_TERM = {"Convolution": 2, "InnerProduct": 2, "ConvolutionDepthWise": 1}
 INT8_TAKERS = tuple(SCALE_TERM)
 
 _PICTURE_CHANNELS = 4
+_KEEP_PICTURES = ("Split", "ConvolutionDepthWise")
 
 
 def quantizable_layers(graph: Graph) -> list[Layer]:
@@ -26,13 +27,15 @@ def quantizable_layers(graph: Graph) -> list[Layer]:
 def picture_blobs(graph: Graph) -> set[str]:
     """Return the blobs that carry an input of the network with at most four channels: a picture, maybe with its alpha.
 
+    One that a depthwise convolution made smaller counts too.
+
     Their 256 levels become 127 at most on either side of zero in ncnn's symmetric int8, and no layer behind can make
     up for that; and with so few channels int8 kernels gain nothing on the layers that read them.
     """
     found: set[str] = set()
     for layer in graph.layers:
         picture = layer.type == "Input" and 0 < layer.integer("c") <= _PICTURE_CHANNELS
-        if picture or (layer.type == "Split" and layer.inputs[0] in found):
+        if picture or (layer.type in _KEEP_PICTURES and layer.inputs[0] in found):
             found.update(layer.outputs)
     return found
 
