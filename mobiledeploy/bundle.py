@@ -109,10 +109,11 @@ class Bundle:
         return {tensor.name: self.path / SAMPLES / sample_file(tensor.blob) for tensor in self.inputs}
 
     def origins(self, precision: str) -> dict[str, str]:
-        """Map a variant's blobs to the ONNX tensors that they equal; those that equalization scaled equal none."""
-        rescaled = self.manifest["variants"][precision].get("rescaled", ())
+        """Map a variant's blobs to the ONNX tensors that they equal; those that int8 scaled or shifted equal none."""
+        facts = self.manifest["variants"][precision]
+        changed = {*facts.get("rescaled", ()), *facts.get("centered", ())}
         blobs = self.manifest.get("blobs", {})
-        return {blob: tensor for blob, tensor in blobs.items() if blob not in rescaled}
+        return {blob: tensor for blob, tensor in blobs.items() if blob not in changed}
 
     def variant(self, precision: str) -> Variant:
         """Return a variant by its precision; UsageError names those that are there."""

@@ -52,6 +52,12 @@ from mobiledeploy.cli.progress import step_progress
     "--equalize/--no-equalize", default=False, show_default=True, help="Even out the ranges of channels."
 )
 @click.option(
+    "--center/--no-center",
+    default=True,
+    show_default=True,
+    help="Shift what is never negative, to use all of int8.",
+)
+@click.option(
     "--chains/--no-chains", default=True, show_default=True, help="Let layers hand int8 to each other."
 )
 @click.option(
@@ -72,6 +78,7 @@ def command(
     bias_correction: bool,
     rounding: bool,
     equalize: bool,
+    center: bool,
     chains: bool,
     output: Path | None,
     form: str,
@@ -88,7 +95,7 @@ def command(
     from mobiledeploy.convert import Int8Options, QuantizeRequest, quantize_bundle
     from mobiledeploy.report.bundle_table import bundle_table, footnotes
 
-    options = Int8Options(method, weights, bias_correction, rounding, equalize, chains)
+    options = Int8Options(method, weights, bias_correction, rounding, equalize, center, chains)
     with mixer_of(wanted=precision == "mixed", **mixing) as mixer, step_progress() as progress:
         request = QuantizeRequest(bundle, output, calibration, options, mixer)
         changed, made = quantize_bundle(request, progress)

@@ -15,6 +15,7 @@ from mobiledeploy.convert.samples import Inputs
 from mobiledeploy.errors import ConversionError, UsageError
 from mobiledeploy.progress import Progress
 from ncnn_tools.calibration import (
+    LEVELS,
     Calibration,
     collect_statistics,
     half_differences,
@@ -94,10 +95,10 @@ def read_statistics(bundle: Bundle, graph: Graph) -> Calibrated:
     return Calibrated(statistics, tuple(bundle.manifest["calibration"]["doubts"]))
 
 
-def thresholds(graph: Graph, calibration: Calibration, method: str) -> dict[str, float]:
+def thresholds(graph: Graph, calibration: Calibration, method: str, levels: int = LEVELS) -> dict[str, float]:
     """Return a threshold for each blob to be quantized: of all that were calibrated, but pictures."""
-    pictures = picture_blobs(graph)
-    return {blob: threshold(calibration[blob], method) for blob in calibration.blobs if blob not in pictures}
+    blobs = set(calibration.blobs) - picture_blobs(graph)
+    return {blob: threshold(calibration[blob], method, levels) for blob in sorted(blobs)}
 
 
 def calibration_facts(calibrated: Calibrated, method: str) -> dict[str, Any]:

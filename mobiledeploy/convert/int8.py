@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mobiledeploy.arrays import FloatArray
 from mobiledeploy.convert.calibration import Calibrated, calibrate, thresholds
@@ -11,12 +12,17 @@ from mobiledeploy.convert.samples import Inputs, spread
 from mobiledeploy.progress import Progress
 from ncnn_tools.graph import Graph
 from ncnn_tools.quantization import (
+    CENTERED_LEVELS,
     InputStatistics,
+    center,
+    centered_thresholds,
+    centering_offsets,
     collect_input_statistics,
     collect_ranges,
     equalize,
     quantize,
 )
+from ncnn_tools.runtime import Runtime
 
 # Means over windows, of which one picture has thousands, settle soon; this bounds the time, whatever is calibrated on.
 _MOST_SAMPLES = 16
@@ -34,14 +40,45 @@ def equalize_calibrated(graph: Graph, data: Inputs, progress: Progress) -> tuple
     return equalized, calibrate(equalized, data, progress)
 
 
-def quantize_calibrated(
-    graph: Graph, data: Inputs, calibrated: Calibrated, options: Int8Options, progress: Progress
-) -> Graph:
-    """Return the graph in int8; where a method needs it, runs it on a few of the inputs, evenly spaced.
+@dataclass(frozen=True)
+class Prepared:
+    """The float graph that int8 layers are made from, with the shapes of its blobs.
+
+    `thresholds` says for the input of each layer that can be int8 where it is clipped, and `offsets` by how much
+    blobs are smaller than in the graph that was calibrated (`ncnn_tools.quantization.center`).
+    """
+
+    graph: Graph
+    thresholds: Mapping[str, float]
+    offsets: Mapping[str, float]
+
+
+def prepare(graph: Graph, data: Inputs, calibrated: Calibrated, options: Int8Options) -> Prepared:
+    """Find where activations are clipped, and center those that are never negative, where that is asked for.
 
     `calibrated` is of this graph (after `equalize_calibrated`, where it was called).
     """
-    clipped = thresholds(graph, calibrated.statistics, options.method)
+    known = with_shapes(graph, next(blob_samples(graph, data, [0])))
+    clipped = thresholds(known, calibrated.statistics, options.method)
+    if not (options.center and options.bias_correction):
+        return Prepared(known, clipped, {})
+    offsets = centering_offsets(
+        known, thresholds(known, calibrated.statistics, options.method, CENTERED_LEVELS)
+    )
+    return Prepared(center(known, offsets), centered_thresholds(clipped, offsets), offsets)
+
+
+def with_shapes(graph: Graph, sample: Mapping[str, FloatArray]) -> Graph:
+    """Return a graph with the shape of every blob, which one read from files does not know."""
+    known = graph.copy()
+    found = Runtime.from_graph(known).visit(sample, known.blobs())
+    known.shapes = {blob: values.shape for blob, values in found}
+    return known
+
+
+def quantize_prepared(prepared: Prepared, data: Inputs, options: Int8Options, progress: Progress) -> Graph:
+    """Return the graph in int8; where a method needs it, runs it on a few of the inputs, evenly spaced."""
+    graph, clipped = prepared.graph, prepared.thresholds
     statistics = None
     if options.bias_correction or options.rounding:
         progress("measuring what int8 shifts", 0, 0)

@@ -15,8 +15,9 @@ class Int8Options:
     """The methods of an int8 variant; `convert` takes the defaults, which measured better (`docs/quantization.md`).
 
     `method` (read by `ncnn_tools.calibration.Method.parse`) says where activations are clipped, and `weights`, a key
-    of WEIGHT_THRESHOLDS, where weights are. `equalize` evens out channels before calibrating. The others are those
-    of `ncnn_tools.quantization.QuantizeOptions`.
+    of WEIGHT_THRESHOLDS, where weights are. `equalize` evens out channels before calibrating. `center` shifts what is
+    never negative so that it uses all of int8 (`ncnn_tools.quantization.centering`), which takes `bias_correction`.
+    The others are those of `ncnn_tools.quantization.QuantizeOptions`.
     """
 
     method: str = "mse"
@@ -24,6 +25,7 @@ class Int8Options:
     bias_correction: bool = True
     rounding: bool = False
     equalize: bool = False
+    center: bool = True
     chains: bool = True
 
     def check(self) -> None:
@@ -40,7 +42,7 @@ class Int8Options:
 
     @property
     def quantize_options(self) -> QuantizeOptions:
-        """The same for `ncnn_tools.quantization.quantize`, which gets thresholds and an equalized graph."""
+        """The same for `ncnn_tools.quantization.quantize`, which gets a graph that is equalized and centered."""
         return QuantizeOptions(
             weight_thresholds=self.weights,
             rounding=self.rounding,

@@ -17,11 +17,10 @@ from mobiledeploy.convert.calibration import (
     calibrate,
     calibration_facts,
     read_statistics,
-    thresholds,
 )
 from mobiledeploy.convert.check import VariantCheck
 from mobiledeploy.convert.half import half_facts, half_masks
-from mobiledeploy.convert.int8 import blob_samples, equalize_calibrated, quantize_calibrated
+from mobiledeploy.convert.int8 import Prepared, blob_samples, equalize_calibrated, prepare, quantize_prepared
 from mobiledeploy.convert.int8_options import Int8Options
 from mobiledeploy.convert.keys import Older
 from mobiledeploy.convert.mixing import Mixer, Recipe
@@ -147,8 +146,8 @@ class VariantMaker:
         return self._calibration_facts
 
     @cached_property
-    def _prepared(self) -> tuple[Graph, Calibrated, dict[str, Any]]:
-        """The graph to be quantized, its statistics, and how; `rescaled` are blobs that equal no ONNX tensor now."""
+    def _prepared(self) -> tuple[Prepared, dict[str, Any]]:
+        """What is quantized, and how; `rescaled` and `centered` are blobs that equal no ONNX tensor now."""
         graph, calibrated = self.graph, self.calibrated
         facts: dict[str, Any] = {"quantization": self.int8.to_json()}
         if self.int8.equalize:
@@ -156,21 +155,23 @@ class VariantMaker:
             calibrated = Calibrated(equalized.statistics, calibrated.doubts)
             facts["rescaled"] = sorted(set(self.graph.origins) - set(graph.origins))
         self._calibration_facts = calibration_facts(calibrated, self.int8.method)
-        return graph, calibrated, facts
+        prepared = prepare(graph, self.data, calibrated, self.int8)
+        facts["centered"] = dict(prepared.offsets)
+        return prepared, facts
 
     def _quantized(self) -> tuple[Graph, dict[str, Any]]:
-        graph, calibrated, facts = self._prepared
-        return quantize_calibrated(graph, self.data, calibrated, self.int8, self.progress), dict(facts)
+        prepared, facts = self._prepared
+        return quantize_prepared(prepared, self.data, self.int8, self.progress), dict(facts)
 
     def _mixed(self) -> tuple[Graph, dict[str, Any]]:
         if self.mixer is None:
             raise UsageError("a mixed variant is made for a device, and none was given")
-        graph, calibrated, facts = self._prepared
+        prepared, facts = self._prepared
         recipe = Recipe(
-            apply_half_masks(graph, {mask.layer: mask.bits for mask in self._half_masks}),
-            thresholds(graph, calibrated.statistics, self.int8.method),
+            apply_half_masks(prepared.graph, {mask.layer: mask.bits for mask in self._half_masks}),
+            prepared.thresholds,
             self.int8.quantize_options,
-            self._judged(graph),
+            self._judged(prepared.graph),
             self.check.outputs,
             self.check.matte,
             self.folder,

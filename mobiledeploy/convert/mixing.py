@@ -19,7 +19,7 @@ class Recipe:
     """What a mixed variant is made of.
 
     Attributes:
-        graph: the network in fp32 (equalized, where that was asked for).
+        graph: the network in fp32, with shapes (equalized and centered, where that was asked for).
         thresholds: for the input blob of each layer that can be int8, where it is clipped.
         options: by which methods weights are quantized.
         samples: inputs by their blobs, without a batch axis.

@@ -26,7 +26,6 @@ from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Precision, Stock, mix
 from ncnn_tools.packing import pad_channels
-from ncnn_tools.runtime import Runtime
 
 # Of the samples that a mix is judged by, as many as biases are corrected by: means settle soon.
 _CORRECTED_BY = 16
@@ -57,13 +56,12 @@ class DeviceMixer:
     def mix(self, recipe: Recipe) -> tuple[Graph, dict[str, Any]]:
         """Search, and leave the plan in the recipe's folder; raises what `benchmark` raises."""
         judge = _judge(recipe, self.bound)
-        graph = _with_shapes(recipe)
         with tempfile.TemporaryDirectory(prefix="mobiledeploy-") as workspace:
             bench = TrialBench(
                 self.device, recipe.folder, recipe.manifest, Path(workspace), self.threads, recipe.progress
             )
             mixed = make_mixed(
-                lambda widths: _stock(recipe, graph, widths), judge, bench, self.floats, int8=self.int8
+                lambda widths: _stock(recipe, widths), judge, bench, self.floats, int8=self.int8
             )
         return mixed.graph, _facts(mixed, recipe.folder)
 
@@ -92,7 +90,7 @@ class PlanMixer:
         """
         judge = _judge(recipe, self.bound)
         try:
-            graph = mix(_stock(recipe, _with_shapes(recipe), self.plan.widths), self.plan.choices)
+            graph = mix(_stock(recipe, self.plan.widths), self.plan.choices)
         except GraphError as error:
             raise UsageError(
                 f"the plan does not fit the network: {error}",
@@ -124,18 +122,10 @@ def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
     return Judge(recipe.graph, recipe.samples, recipe.outputs, chosen, recipe.matte)
 
 
-def _stock(recipe: Recipe, graph: Graph, widths: Mapping[str, int]) -> Stock:
-    padded = pad_channels(graph, widths) if widths else graph
+def _stock(recipe: Recipe, widths: Mapping[str, int]) -> Stock:
+    padded = pad_channels(recipe.graph, widths) if widths else recipe.graph
     clipped = thresholds_behind_padding(padded, recipe.thresholds)
     return make_stock(padded, clipped, recipe.options, recipe.samples[:_CORRECTED_BY])
-
-
-def _with_shapes(recipe: Recipe) -> Graph:
-    """Return the recipe's graph with the shape of every blob, which one read from files does not know."""
-    known = recipe.graph.copy()
-    found = Runtime.from_graph(known).visit(recipe.samples[0], known.blobs())
-    known.shapes = {blob: values.shape for blob, values in found}
-    return known
 
 
 def _facts(mixed: Mixed, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from mobiledeploy.arrays import FloatArray
 from mobiledeploy.bundle import Bundle
 from mobiledeploy.convert.bundle_graph import load_float_graph
+from mobiledeploy.convert.int8 import with_shapes
 from mobiledeploy.convert.samples import InputData, Inputs, kept_inputs, spread
 from mobiledeploy.convert.variants import load_variant
 from mobiledeploy.errors import CheckFailedError, UsageError
@@ -21,7 +22,14 @@ from mobiledeploy.source.reference import TensorSpec
 from ncnn_tools.cost import graph_macs
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph, Layer
-from ncnn_tools.quantization import ErrorSources, error_sources, layer_errors, noise_to_signal, unchain
+from ncnn_tools.quantization import (
+    ErrorSources,
+    center,
+    error_sources,
+    layer_errors,
+    noise_to_signal,
+    unchain,
+)
 from ncnn_tools.quantization.sensitivity import Measure, Outputs, graph_outputs, mean_measures
 
 MOST_INPUTS = 8  # each layer runs on all of them
@@ -37,12 +45,12 @@ def sensitivity(bundle: Bundle, images: Path | None = None, progress: Progress |
     """
     tell = progress or (lambda *_: None)
     int8 = _int8_graph(bundle)
-    floats = load_float_graph(bundle, tell)
     data = _inputs(bundle, images)
     samples = [
         {tensor.blob: data.sample(place)[tensor.name][0] for tensor in bundle.inputs}
         for place in spread(len(data), MOST_INPUTS)
     ]
+    floats = _float_graph(bundle, samples[0], tell)
     measures = _measures(bundle)
     try:
         tell("looking at activations", 0, 0)
@@ -82,6 +90,12 @@ def _int8_graph(bundle: Bundle) -> Graph:
     if not facts["int8_layers"]:
         raise UsageError(f"{bundle.path}: no layer of this network can be int8")
     return unchain(load_variant(bundle, "int8"))
+
+
+def _float_graph(bundle: Bundle, sample: Mapping[str, FloatArray], progress: Progress) -> Graph:
+    """Return fp32 among whose layers those of int8 can stand: its blobs are centered as int8's are."""
+    offsets = bundle.manifest["variants"]["int8"].get("centered") or {}
+    return center(with_shapes(load_float_graph(bundle, progress), sample), offsets)
 
 
 def _inputs(bundle: Bundle, images: Path | None) -> Inputs:

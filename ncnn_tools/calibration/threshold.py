@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncnn_tools.calibration.divergence import least_divergence
-from ncnn_tools.calibration.error import Moments, moments
+from ncnn_tools.calibration.error import LEVELS, Moments, moments
 from ncnn_tools.calibration.histogram import clipped_edges
 from ncnn_tools.calibration.statistics import BlobStatistics
 
@@ -49,16 +49,16 @@ def kl_threshold(statistics: BlobStatistics) -> float:
     return least_divergence(statistics.histogram, statistics.absmax)
 
 
-def mse_threshold(statistics: BlobStatistics) -> float:
+def mse_threshold(statistics: BlobStatistics, levels: int = LEVELS) -> float:
     """Return the threshold of the least mean squared error of the values themselves.
 
     Y. Choukroun, E. Kravchik, F. Yang, P. Kisilev 2019, "Low-bit quantization of neural networks for efficient
     inference", ICCV workshops, arXiv:1902.06822 (for weights and activations alike).
     """
-    return _search(statistics, lambda found, threshold: found.squared_error * threshold**2)
+    return _search(statistics, levels, lambda found, threshold: found.squared_error * threshold**2)
 
 
-def cosine_threshold(statistics: BlobStatistics) -> float:
+def cosine_threshold(statistics: BlobStatistics, levels: int = LEVELS) -> float:
     """Return the threshold that turns the values, as a vector, least.
 
     The criterion of EasyQuant (D. Wu et al. 2020, arXiv:2006.16669), there of a layer's outputs, here of its input.
@@ -69,16 +69,16 @@ def cosine_threshold(statistics: BlobStatistics) -> float:
     def loss(found: Moments, _: float) -> float:
         return 1 - found.cosine if found.xq >= _LEAST_LEFT * found.xx else 1.0
 
-    return _search(statistics, loss)
+    return _search(statistics, levels, loss)
 
 
-def _search(statistics: BlobStatistics, loss: Loss) -> float:
+def _search(statistics: BlobStatistics, levels: int, loss: Loss) -> float:
     absmax = statistics.absmax
     edges, counts = statistics.histogram.magnitudes(_SEARCH_BITS)
     places = clipped_edges(edges, absmax) / absmax  # in units of absmax, whose square may be no float
 
     def best(candidates: Sequence[float]) -> float:
-        losses = [loss(moments(places, counts, candidate), candidate) for candidate in candidates]
+        losses = [loss(moments(places, counts, candidate, levels), candidate) for candidate in candidates]
         return candidates[int(np.argmin(losses))]  # of equals the first, which is the largest
 
     near = best([float(part) for part in 2.0 ** -(np.arange(_STEPS * _OCTAVES + 1) / _STEPS)])
@@ -112,21 +112,22 @@ class Method:
         return cls(name, percentile)
 
 
-METHODS: Mapping[str, Callable[[BlobStatistics, Method], float]] = {
-    "absmax": lambda statistics, _: absmax_threshold(statistics),
-    "percentile": lambda statistics, method: percentile_threshold(statistics, method.percentile),
-    "kl": lambda statistics, _: kl_threshold(statistics),
-    "mse": lambda statistics, _: mse_threshold(statistics),
-    "cosine": lambda statistics, _: cosine_threshold(statistics),
+METHODS: Mapping[str, Callable[[BlobStatistics, Method, int], float]] = {
+    "absmax": lambda statistics, *_: absmax_threshold(statistics),
+    "percentile": lambda statistics, method, _: percentile_threshold(statistics, method.percentile),
+    "kl": lambda statistics, *_: kl_threshold(statistics),
+    "mse": lambda statistics, _, levels: mse_threshold(statistics, levels),
+    "cosine": lambda statistics, _, levels: cosine_threshold(statistics, levels),
 }
 
 
-def threshold(statistics: BlobStatistics, method: Method | str) -> float:
+def threshold(statistics: BlobStatistics, method: Method | str, levels: int = LEVELS) -> float:
     """Return the clipping threshold by a method; 0.0 for a blob that was always zero, at most its absmax else.
 
+    `levels` are those above zero, which the error of values depends on: more let less be clipped.
     ValueError for the text of no method.
     """
     if statistics.absmax == 0.0:
         return 0.0
     chosen = Method.parse(method) if isinstance(method, str) else method
-    return METHODS[chosen.name](statistics, chosen)
+    return METHODS[chosen.name](statistics, chosen, levels)

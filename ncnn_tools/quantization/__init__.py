@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncnn_tools.quantization.apply import WEIGHT_THRESHOLDS, QuantizeOptions, quantize
 from ncnn_tools.quantization.causes import ErrorSources, error_sources
+from ncnn_tools.quantization.centering import CENTERED_LEVELS, center, centered_thresholds, centering_offsets
 from ncnn_tools.quantization.chains import INT8_GIVERS, chain, check_chains, unchain
 from ncnn_tools.quantization.equalization import equalize
 from ncnn_tools.quantization.layers import INT8_TAKERS, picture_blobs, quantizable_layers
@@ -20,6 +21,7 @@ from ncnn_tools.quantization.statistics import (
 from ncnn_tools.quantization.winograd import has_winograd
 
 __all__ = [
+    "CENTERED_LEVELS",
     "INT8_GIVERS",
     "INT8_TAKERS",
     "WEIGHT_THRESHOLDS",
@@ -28,6 +30,9 @@ __all__ = [
     "InputStatistics",
     "OwnInt8",
     "QuantizeOptions",
+    "center",
+    "centered_thresholds",
+    "centering_offsets",
     "chain",
     "check_chains",
     "collect_input_statistics",

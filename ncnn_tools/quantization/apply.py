@@ -104,6 +104,10 @@ def _quantize_layer(
 
 def store(layer: Layer, quantized: Int8, scales: Float32, input_scale: Float32) -> None:
     """Make a layer int8: weights (outputs, weights an output), their scales, and one scale of its input."""
+    if "pad_value" in layer.schema.params and layer.get("pad_value"):
+        # ncnn pads the blob when it is int8 already, with the value as it stands here.
+        padding = round_half_away(np.float32(layer.get("pad_value")) * input_scale)
+        layer.set("pad_value", float(padding[0]))
     layer.set("int8_scale_term", SCALE_TERM[layer.type])
     layer.weights["weight"] = Weight(quantized.reshape(-1), Storage.INT8)
     layer.set_weight("weight_scales", scales)

@@ -18,8 +18,7 @@ _KEEP_PICTURES = ("Split", "ConvolutionDepthWise")
 def quantizable_layers(graph: Graph) -> list[Layer]:
     """Return the float layers that can run in int8 with right results.
 
-    Left out are grouped convolutions that are not depthwise (ncnn computes them wrongly with packing on x86) and
-    convolutions that pad with another value than 0 (ncnn pads the int8 blob with it, unscaled).
+    Left out are grouped convolutions that are not depthwise (ncnn computes them wrongly with packing on x86).
     """
     return [layer for layer in graph.layers if layer.type in SCALE_TERM and _can_quantize(layer)]
 
@@ -56,11 +55,7 @@ def is_depthwise(layer: Layer) -> bool:
 def _can_quantize(layer: Layer) -> bool:
     if "weight" not in layer.weights or layer.get("int8_scale_term"):
         return False
-    if layer.type == "InnerProduct":
-        return True
-    if layer.get("pad_value") != 0:
-        return False
-    return layer.type == "Convolution" or is_depthwise(layer)
+    return layer.type in ("Convolution", "InnerProduct") or is_depthwise(layer)
 
 
 def weight_rows(layer: Layer) -> npt.NDArray[np.float32]:

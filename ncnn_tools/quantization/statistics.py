@@ -115,7 +115,7 @@ def _add(
     found: dict[str, InputStatistics], layer: Layer, values: Array, quantized: Array, rows: Array | None
 ) -> None:
     mean = mean_row(layer, values)
-    error = mean_row(layer, quantized - values)
+    error = mean_row(layer, quantized) - mean  # what is padded with has none
     entry = found.get(layer.name)
     if entry is None:
         small = rows is not None and rows.shape[2] <= _LARGEST_MATRIX

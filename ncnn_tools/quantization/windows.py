@@ -66,9 +66,10 @@ def window_view(layer: Layer, values: Array) -> Array:
 
 
 def padded_input(layer: Layer, values: Array) -> Array:
-    """Return the input of a convolution, (channels, rows, columns), with the zeros that it puts around it."""
+    """Return the input of a convolution, (channels, rows, columns), with what it puts around it."""
     rows, columns = _axes(layer)
-    padded: Array = np.pad(values, ((0, 0), rows.padding(values.shape[1]), columns.padding(values.shape[2])))
+    widths = ((0, 0), rows.padding(values.shape[1]), columns.padding(values.shape[2]))
+    padded: Array = np.pad(values, widths, constant_values=layer.get("pad_value"))
     return padded
 
 

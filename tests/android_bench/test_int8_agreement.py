@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from ncnn_tools.graph import Graph, new_layer
-from ncnn_tools.quantization import QuantizeOptions, quantize
+from ncnn_tools.quantization import (
+    QuantizeOptions,
+    center,
+    centered_thresholds,
+    centering_offsets,
+    quantize,
+)
 from ncnn_tools.quantization.chains import gives_int8
 from ncnn_tools.runtime import Runtime
 
@@ -96,3 +102,35 @@ def test_chains_are_right_in_fp16_mode(run_emulated, cpu, channels):
         difference = np.abs(there[blob] - here[blob])
         assert difference.max() < 0.05 * largest, case
         assert difference.mean() < 0.003 * largest, case
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+def test_centered_inputs_are_padded_alike(run_emulated, cpu, channels):
+    """What is padded with is 127 then, where it is zero else."""
+    random = np.random.default_rng(channels)
+    relu = {"activation_type": 1}
+    layers = [
+        new_layer("Input", "x", [], ["x"], w=SIZE, h=SIZE, c=channels),
+        convolution(random, "first", "x", "a", channels, channels, 1, **relu),
+        new_layer("Split", "split", ["a"], ["a0", "a1"]),
+        convolution(random, "dense", "a0", "y0", 8, channels, 3, stride_w=2),
+        convolution(random, "wide", "a1", "y1", channels, 1, 5, group=channels),
+    ]
+    graph = Graph(layers, ["y0", "y1"])
+    x = random.normal(0, 1, (channels, SIZE, SIZE)).astype(np.float32)
+    graph.shapes = {
+        blob: value.shape for blob, value in Runtime.from_graph(graph).visit({"x": x}, graph.blobs())
+    }
+    thresholds = {"x": 3.0, "a0": 3.0, "a1": 3.0}
+    offsets = centering_offsets(graph, thresholds)
+    assert set(offsets) == {"a", "a0", "a1"}
+    int8 = quantize(
+        center(graph, offsets), centered_thresholds(thresholds, offsets), QuantizeOptions(chains=True)
+    )
+    exact = Runtime.from_graph(graph).run({"x": x}, graph.outputs)
+    here = Runtime.from_graph(int8).run({"x": x}, graph.outputs)
+    there = run_emulated(int8, {"x": x}, graph.outputs, cpu, fp16=False)
+    for blob in graph.outputs:
+        assert np.abs(here[blob] - exact[blob]).max() < 0.1, blob
+        np.testing.assert_allclose(there[blob], here[blob], atol=0.03, err_msg=blob)

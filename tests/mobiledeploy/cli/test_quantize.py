@@ -12,7 +12,7 @@ from ncnn_tools.quantization import WEIGHT_THRESHOLDS
 def test_the_whole_command(command, tiny_bundle, workshop: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_bundle.path, tmp_path / "b")
     options = ("--calibration", workshop / "pictures", "--method", "absmax", "--weights", "mse")
-    options += ("--no-bias-correction", "--rounding", "--equalize", "--no-chains")
+    options += ("--no-bias-correction", "--rounding", "--equalize", "--no-center", "--no-chains")
     outcome = command("quantize", tmp_path / "b", *options, "--format", "json")
     assert outcome.code == 0, outcome.err
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
@@ -23,6 +23,7 @@ def test_the_whole_command(command, tiny_bundle, workshop: Path, tmp_path: Path)
         "bias_correction": False,
         "rounding": True,
         "equalize": True,
+        "center": False,
         "chains": False,
     }
     again = command("quantize", tmp_path / "b", *options)

@@ -103,8 +103,12 @@ def test_calibration_statistics_travel_in_the_bundle(request_for, tiny_bundle, t
         if "input_scale" in layer.weights
     }
     assert set(scales) == set(statistics.blobs) - {"picture"}
+    centered = tiny_bundle.manifest["variants"]["int8"]["centered"]
     for blob, scale in scales.items():
-        assert scale == pytest.approx(127 / threshold(statistics[blob], facts["method"]), rel=1e-6)
+        clipped = threshold(statistics[blob], facts["method"]) if blob not in centered else centered[blob]
+        assert scale == pytest.approx(127 / clipped, rel=1e-6)
+    for blob, offset in centered.items():
+        assert offset == pytest.approx(threshold(statistics[blob], facts["method"], 254) / 2, rel=1e-6)
     other, _ = convert(request_for(tmp_path / "b", precisions=("fp16", "int8")))
     assert other.manifest["calibration"] == facts
 
