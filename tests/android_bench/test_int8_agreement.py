@@ -118,11 +118,11 @@ def test_centered_inputs_are_padded_alike(run_emulated, cpu, channels):
         convolution(random, "wide", "a1", "y1", channels, 1, 5, group=channels),
     ]
     graph = Graph(layers, ["y0", "y1"])
-    x = random.normal(0, 1, (channels, SIZE, SIZE)).astype(np.float32)
+    x = random.uniform(-3, 3, (channels, SIZE, SIZE)).astype(np.float32)
     graph.shapes = {
         blob: value.shape for blob, value in Runtime.from_graph(graph).visit({"x": x}, graph.blobs())
     }
-    thresholds = {"x": 3.0, "a0": 3.0, "a1": 3.0}
+    thresholds = {"x": 3.0, "a0": 8.0, "a1": 8.0}
     offsets = centering_offsets(graph, thresholds)
     assert set(offsets) == {"a", "a0", "a1"}
     int8 = quantize(
@@ -132,5 +132,5 @@ def test_centered_inputs_are_padded_alike(run_emulated, cpu, channels):
     here = Runtime.from_graph(int8).run({"x": x}, graph.outputs)
     there = run_emulated(int8, {"x": x}, graph.outputs, cpu, fp16=False)
     for blob in graph.outputs:
-        assert np.abs(here[blob] - exact[blob]).max() < 0.1, blob
+        assert np.abs(here[blob] - exact[blob]).max() < 0.15, blob
         np.testing.assert_allclose(there[blob], here[blob], atol=0.03, err_msg=blob)
