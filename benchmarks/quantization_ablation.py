@@ -28,11 +28,16 @@ from mobiledeploy.matte import Matte
 from mobiledeploy.metrics import mask_iou, mean_abs
 from mobiledeploy.preprocessing import Preprocessing, list_images
 from models.synthetic import write_portraits
+from ncnn_tools.calibration import LEVELS
 from ncnn_tools.files import load
 from ncnn_tools.graph import Graph
 from ncnn_tools.quantization import (
+    CENTERED_LEVELS,
     InputStatistics,
     QuantizeOptions,
+    center,
+    centered_thresholds,
+    centering_offsets,
     collect_input_statistics,
     collect_ranges,
     equalize,
@@ -64,15 +69,15 @@ METHODS: Mapping[str, QuantizeOptions] = {
 }
 
 
-def mse_threshold(values: Array) -> float:
+def mse_threshold(values: Array, levels: int = LEVELS) -> float:
     """Return the threshold of the least squared error on these values."""
     sizes = np.abs(values)
     candidates = sizes.max() * np.linspace(0.2, 1, 81, dtype=np.float32)
     if not sizes.any():
         return 0.0
     errors = []
-    for step in candidates / 127:
-        errors.append(np.square(np.minimum(np.round(sizes / step), 127) * step - sizes).mean())
+    for step in candidates / levels:
+        errors.append(np.square(np.minimum(np.round(sizes / step), levels) * step - sizes).mean())
     return float(candidates[int(np.argmin(errors))])
 
 
@@ -116,6 +121,17 @@ class Network:
         graph = self.graph.copy()
         return Network(equalize(graph, collect_ranges(graph, self.samples)), self.samples)
 
+    def centered(self) -> Graph:
+        """Quantize with what is never negative centered, and biases corrected, which that needs."""
+        graph = self.graph.copy()
+        collect_ranges(graph, self.samples[:1])  # gives it shapes
+        wide = {blob: mse_threshold(values, CENTERED_LEVELS) for blob, values in self.activations.items()}
+        offsets = centering_offsets(graph, wide)
+        graph, thresholds = center(graph, offsets), centered_thresholds(self.thresholds, offsets)
+        samples = self.samples[:STATISTICS_SAMPLES]
+        seen = collect_input_statistics(graph, samples, thresholds, moments=False)
+        return quantize(graph, thresholds, QuantizeOptions(bias_correction=True), seen)
+
     def quantized(self, options: QuantizeOptions) -> Graph:
         """Quantize by some methods, with thresholds of least squared error."""
         needed = options.rounding or options.bias_correction
@@ -128,6 +144,7 @@ def variants(network: Network, other: Network) -> Iterable[tuple[str, Callable[[
     yield "mse thresholds, other pictures", lambda: other.quantized(QuantizeOptions())
     for name, options in METHODS.items():
         yield name, lambda options=options: network.quantized(options)  # type: ignore[misc]
+    yield "+ bias correction, centering", network.centered
     yield "+ equalization", lambda: network.equalized.quantized(QuantizeOptions())
     yield "+ everything", lambda: network.equalized.quantized(EVERYTHING)
 
