@@ -1,7 +1,7 @@
 """This project's uniform int8 beside onnxruntime's static int8: the same network, the same pictures to calibrate on.
 
     python -m benchmarks.quantization_peers BUNDLE… [--photos DIR] [--calibrate N] [--test N] [--repeats N]
-        [--seconds S]
+        [--seconds S] [--calibrators NAME…]
 
 Bundles are those of `mobiledeploy convert`, with preprocessing. Ours is what `convert --precision fp32,int8` makes of a
 bundle's ONNX reference. onnxruntime's is what `quantize_static` makes of the same file: the QDQ format, weights per
@@ -14,7 +14,7 @@ has a mask and trained weights, top-1 agreement where the only output is a vecto
 
 With --repeats both are timed, on a computer that should be idle otherwise: one thread, pinned, each measurement a
 process of its own (`third_party.stopwatch` and `third_party.stopwatch_onnxruntime`), in an order by chance. What a
-calibrator finds does not change the time, so it is measured for MinMax.
+calibrator finds does not change the time, so it is measured for one of them.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def outputs_of(bundle: Bundle, precision: str, pictures: Array) -> dict[str, Arr
     )
 
 
-def judged(judge: Judge, calibration: Path, folder: Path) -> Iterator[list[str]]:
+def judged(judge: Judge, calibration: Path, calibrators: Sequence[str], folder: Path) -> Iterator[list[str]]:
     """Yield a row for ours and for each of onnxruntime's; the models stay in `folder`."""
     bundle = judge.bundle
     made = ours(bundle, calibration, folder)
@@ -174,7 +174,7 @@ def judged(judge: Judge, calibration: Path, folder: Path) -> Iterator[list[str]]
     assert bundle.preprocessing is not None  # main has seen to it
     pictures = load_pictures(calibration, bundle.preprocessing)
     for kind in TYPES:
-        for calibrator in CALIBRATORS:
+        for calibrator in calibrators:
             target = folder / f"{kind}-{calibrator}.onnx"
             quantize_onnx(bundle.onnx, target, pictures, kind, calibrator)
             found = {
@@ -201,7 +201,7 @@ def timed(bundle: Bundle, folder: Path, repeats: int, seconds: float, chance: ra
     programs: dict[str, tuple[Any, ...]] = {
         OURS: ("stopwatch", variant.param, variant.bin, made.inputs[0].blob, shape, outputs, seconds),
         **{
-            kind: ("stopwatch_onnxruntime", folder / f"{kind}-MinMax.onnx", f"1x{shape}", seconds)
+            kind: ("stopwatch_onnxruntime", next(folder.glob(f"{kind}-*.onnx")), f"1x{shape}", seconds)
             for kind in TYPES
         },
     }
@@ -233,6 +233,7 @@ def main() -> None:
         "--calibrate", type=int, default=16, metavar="N", help=f"a multiple of {AT_ONCE} (16)"
     )
     parser.add_argument("--test", type=int, default=16, metavar="N", help="drawn pictures to judge by (16)")
+    parser.add_argument("--calibrators", nargs="+", choices=list(CALIBRATORS), default=list(CALIBRATORS))
     parser.add_argument("--repeats", type=int, default=0, metavar="N", help="time each model N times (0)")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of a measurement (1)")
     options = parser.parse_args()
@@ -250,7 +251,10 @@ def main() -> None:
         sources = {"drawn": folder / "drawn", **({"photos": options.photos} if options.photos else {})}
         figures = ("SNR (dB)", "alpha MAE", "mask IoU", "top-1")
         columns = [f"{figure}, {source}" for source in sources for figure in figures]
-        print_table(["network", "int8 by", *columns, "size (MB)"], _error_rows(bundles, sources, folder))
+        print_table(
+            ["network", "int8 by", *columns, "size (MB)"],
+            _error_rows(bundles, sources, options.calibrators, folder),
+        )
         if options.repeats:
             chance = random.Random(0)
             names = [OURS, *TYPES]
@@ -267,7 +271,9 @@ def main() -> None:
             )
 
 
-def _error_rows(bundles: Sequence[Bundle], sources: Mapping[str, Path], folder: Path) -> Iterator[list[str]]:
+def _error_rows(
+    bundles: Sequence[Bundle], sources: Mapping[str, Path], calibrators: Sequence[str], folder: Path
+) -> Iterator[list[str]]:
     for bundle in bundles:
         assert bundle.preprocessing is not None  # main has seen to it
         tests = {source: load_pictures(path, bundle.preprocessing) for source, path in sources.items()}
@@ -277,7 +283,7 @@ def _error_rows(bundles: Sequence[Bundle], sources: Mapping[str, Path], folder: 
         }
         place = folder / bundle.name
         place.mkdir()
-        for row in judged(Judge(bundle, tests, expected), folder / "calibration", place):
+        for row in judged(Judge(bundle, tests, expected), folder / "calibration", calibrators, place):
             yield [bundle.name, *row]
 
 
