@@ -44,8 +44,8 @@ def equalize_calibrated(graph: Graph, data: Inputs, progress: Progress) -> tuple
 class Prepared:
     """The float graph that int8 layers are made from, with the shapes of its blobs.
 
-    `thresholds` says for the input of each layer that can be int8 where it is clipped, and `offsets` by how much
-    blobs are smaller than in the graph that was calibrated (`ncnn_tools.quantization.center`).
+    `thresholds` says for the input of each layer that can be int8 where it is clipped, and `offsets` what blobs were
+    taken from, by `ncnn_tools.quantization.center`.
     """
 
     graph: Graph
