@@ -109,11 +109,17 @@ class Bundle:
         return {tensor.name: self.path / SAMPLES / sample_file(tensor.blob) for tensor in self.inputs}
 
     def origins(self, precision: str) -> dict[str, str]:
-        """Map a variant's blobs to the ONNX tensors that they equal; those that int8 scaled or shifted equal none."""
-        facts = self.manifest["variants"][precision]
-        changed = {*facts.get("rescaled", ()), *facts.get("centered", ())}
+        """Map a variant's blobs to the ONNX tensors that they stand for; those that equalization scaled stand for none.
+
+        They equal them, but for what is `centered`.
+        """
+        rescaled = self.manifest["variants"][precision].get("rescaled", ())
         blobs = self.manifest.get("blobs", {})
-        return {blob: tensor for blob, tensor in blobs.items() if blob not in changed}
+        return {blob: tensor for blob, tensor in blobs.items() if blob not in rescaled}
+
+    def centered(self, precision: str) -> Mapping[str, float]:
+        """Map a variant's blobs that hold c - x in the place of their tensor's x to this c."""
+        return self.manifest["variants"][precision].get("centered") or {}
 
     def variant(self, precision: str) -> Variant:
         """Return a variant by its precision; UsageError names those that are there."""

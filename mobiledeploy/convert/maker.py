@@ -147,7 +147,7 @@ class VariantMaker:
 
     @cached_property
     def _prepared(self) -> tuple[Prepared, dict[str, Any]]:
-        """What is quantized, and how; `rescaled` and `centered` are blobs that equal no ONNX tensor now."""
+        """What is quantized, and how; blobs that are `rescaled` or `centered` equal no ONNX tensor now."""
         graph, calibrated = self.graph, self.calibrated
         facts: dict[str, Any] = {"quantization": self.int8.to_json()}
         if self.int8.equalize:

@@ -50,6 +50,7 @@ class NcnnSource:
         keys = _keys(graph, _origins(bundle, precision))
         self.tensors = _intermediates(graph, keys)
         self._blob_of = {tensor.key: tensor.name for tensor in self.tensors}
+        self._centered = bundle.centered(precision)
         self._layer_of = {keys[blob]: layer for blob, layer in graph.producers().items() if blob in keys}
 
     def layer_of(self, key: str) -> Layer | None:
@@ -57,8 +58,12 @@ class NcnnSource:
         return self._layer_of.get(key)
 
     def _by_key(self, keys: Sequence[str], blobs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """Map keys to their blobs; those that a layer gives in int8 become the values that they stand for."""
-        return {key: _dequantized(blobs[self._blob_of[key]], self._layer_of[key]) for key in keys}
+        """Map keys to their blobs; those that a layer gives in int8, or centered, become what they stand for."""
+        found = {key: _dequantized(blobs[self._blob_of[key]], self._layer_of[key]) for key in keys}
+        for key in keys:
+            if (center := self._centered.get(self._blob_of[key])) is not None:
+                found[key] = np.float32(center) - found[key]
+        return found
 
     def _feed(self, inputs: Sequence[FloatArray]) -> dict[str, FloatArray]:
         """Map each input's blob to its array, with the batch of 1."""

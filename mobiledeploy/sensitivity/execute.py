@@ -94,8 +94,7 @@ def _int8_graph(bundle: Bundle) -> Graph:
 
 def _float_graph(bundle: Bundle, sample: Mapping[str, FloatArray], progress: Progress) -> Graph:
     """Return fp32 among whose layers those of int8 can stand: its blobs are centered as int8's are."""
-    offsets = bundle.manifest["variants"]["int8"].get("centered") or {}
-    return center(with_shapes(load_float_graph(bundle, progress), sample), offsets)
+    return center(with_shapes(load_float_graph(bundle, progress), sample), bundle.centered("int8"))
 
 
 def _inputs(bundle: Bundle, images: Path | None) -> Inputs:

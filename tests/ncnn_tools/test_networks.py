@@ -178,4 +178,6 @@ def test_multiply_adds_of_the_convolutions(converted: Callable[[str], Converted]
         return sum(cost.macs for cost in costs) / 1e6
 
     assert round(macs(convert_onnx(model)), 2) == CONVOLUTION_MACS[name]
-    assert round(macs(optimized), 2) <= CONVOLUTION_MACS[name]  # passes may save some
+    # Passes may save some, but average a picture by convolutions that were none.
+    averages = {"seg_matting": 0.59}  # 3 channels, 9 pixels, at 128² + 64² + 32² + 16² places
+    assert round(macs(optimized), 2) <= CONVOLUTION_MACS[name] + averages.get(name, 0)

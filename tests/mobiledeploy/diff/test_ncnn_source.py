@@ -41,6 +41,16 @@ def test_two_variants_share_their_blobs(tiny_bundle) -> None:
     assert fp32.notes == ()
 
 
+def test_centered_blobs_stand_for_their_tensors(tiny_bundle) -> None:
+    fp32, int8 = (HostSource(name, tiny_bundle, name) for name in ("fp32", "int8"))
+    (centered,) = tiny_bundle.centered("int8")
+    (key,) = (tensor.key for tensor in int8.tensors if tensor.name == centered)
+    inputs = [next(iter(np.load(path)[:1] for path in tiny_bundle.samples().values()))]
+    exact, found = (source.values([key], inputs)[key] for source in (fp32, int8))
+    assert exact.min() == 0  # it is behind a ReLU
+    np.testing.assert_allclose(found, exact, atol=0.1 * exact.max())
+
+
 def test_blobs_that_ncnn_gives_in_int8_stand_for_values() -> None:
     """A layer with an output scale leaves its output in int8, which ncnn extracts as it is."""
     generator = np.random.default_rng(0)
