@@ -60,10 +60,14 @@ class Processes:
         return code if code >= 0 else 128 - code
 
     def hang_up(self, process: subprocess.Popen[bytes]) -> None:
-        """Send the process SIGHUP if it still runs, as adbd does when a computer leaves its stream."""
+        """Send the process SIGHUP if it still runs, as adbd does when a computer leaves its stream.
+
+        Under nohup this process ignores SIGHUP, and what it starts does so too: there it is SIGTERM.
+        """
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         with self._lock:
             if process in self._running:  # else its number may be another process's by now
-                os.kill(process.pid, signal.SIGHUP)
+                os.kill(process.pid, signal.SIGTERM if ignored else signal.SIGHUP)
 
     def signal(self, leader: int, number: int, *, member: int | None = None) -> bool:
         """Send a signal to the group that `leader` leads, or to one process in it; False where it has ended."""

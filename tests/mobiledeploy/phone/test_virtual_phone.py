@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import struct
 import sys
@@ -83,6 +84,17 @@ def test_a_peer_that_leaves_hangs_its_command_up(phone: VirtualPhone, connect: C
     pid = started(client, "echo $$; exec sleep 300")
     client.close()
     assert eventually(lambda: not is_running(pid))
+
+
+def test_it_hangs_commands_up_under_nohup_too(phone: VirtualPhone, connect: Connect) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        client = connect(phone)
+        pid = started(client, "echo $$; exec sleep 300")
+        client.close()
+        assert eventually(lambda: not is_running(pid))
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_background_processes_end_with_their_shell(phone: VirtualPhone, connect: Connect) -> None:
