@@ -24,6 +24,7 @@ from ncnn_tools.calibration import (
 )
 from ncnn_tools.errors import NcnnToolsError
 from ncnn_tools.graph import Graph
+from ncnn_tools.grouped import grouped_layers
 from ncnn_tools.quantization import picture_blobs, quantizable_layers
 
 CALIBRATION_FILE = "calibration/statistics.npz"  # in the bundle
@@ -62,9 +63,10 @@ class _Samples(Sequence[Mapping[str, FloatArray]]):
 def calibrate(graph: Graph, data: Inputs, progress: Progress) -> Calibrated:
     """Run calibration inputs through the fp32 graph; takes statistics of each blob that could be quantized.
 
+    Those that grouped convolutions read are among them: taken apart (`ncnn_tools.grouped`) these can be int8 too.
     Raises ConversionError where a value is not finite, UsageError for a file that can't be read.
     """
-    blobs = sorted({layer.inputs[0] for layer in quantizable_layers(graph)})
+    blobs = sorted({layer.inputs[0] for layer in [*quantizable_layers(graph), *grouped_layers(graph)]})
     samples = _Samples(data, graph.inputs[0])
     progress("calibrating", 0, len(samples))
     try:

@@ -11,6 +11,7 @@ from mobiledeploy.mixed.advice import has_dot_product
 from mobiledeploy.mixed.bound import Bound, Figures
 from mobiledeploy.mixed.plan import SCHEMA
 from mobiledeploy.mixed.prices import PriceModel
+from mobiledeploy.mixed.rewriting import Rewriting
 from mobiledeploy.mixed.trial import Prices, TrialBench
 from ncnn_tools.graph import Graph, Layer
 from ncnn_tools.mixed import Choice
@@ -25,15 +26,15 @@ class Findings:
     """What a search ends with.
 
     `graph` is the winner's. `contenders` are all mixes that were measured as wholes, the uniform variants among them,
-    each with a choice for every layer; `wholes` and `figures` what each took and how right it is. `widths` are the
-    groups of channels that the winner pads (`ncnn_tools.packing`). `model` is what the uniform trials said of prices.
+    each with a choice for every layer; `wholes` and `figures` what each took and how right it is. `rewriting` is
+    what the winner does to the network first. `model` is what the uniform trials said of prices.
     `before` and `after` are prices of each layer in float as ncnn has it, and in the winner.
     """
 
     graph: Graph
     contenders: Mapping[str, Choices]
     winner: str
-    widths: Mapping[str, int]
+    rewriting: Rewriting
     wholes: Mapping[str, float]
     figures: Mapping[str, Figures]
     model: PriceModel
@@ -69,7 +70,8 @@ def plan_document(found: Findings, bench: TrialBench, bound: Bound, advice: Sequ
         "wholes": {name: found.wholes[name] for name in _UNIFORM} | {"mixed": found.wholes[found.winner]},
         "figures": {name: found.figures[name].to_json() for name in _UNIFORM}
         | {"mixed": found.figures[found.winner].to_json()},
-        "channels": dict(found.widths),
+        "apart": list(found.rewriting.apart),
+        "channels": dict(found.rewriting.widths),
         "layers": [_entry(found, layer, total, bench.unit) for layer in found.graph.layers],
     }
 

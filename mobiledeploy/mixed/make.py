@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,19 +10,21 @@ from mobiledeploy.mixed.advice import LEAST_SHARE, advice, int8_share
 from mobiledeploy.mixed.confirm import contest
 from mobiledeploy.mixed.document import Findings, plan_document
 from mobiledeploy.mixed.errors import layer_errors
+from mobiledeploy.mixed.groups import groups_that_pay
 from mobiledeploy.mixed.judge import Judge
 from mobiledeploy.mixed.padding import widths_that_pay
 from mobiledeploy.mixed.plan import Plan
 from mobiledeploy.mixed.prices import price_model
+from mobiledeploy.mixed.rewriting import Rewriting
 from mobiledeploy.mixed.search import Problem, cheapest_within
-from mobiledeploy.mixed.stock import uniform_int8
+from mobiledeploy.mixed.stock import StockOf, all_in, uniform_int8
 from mobiledeploy.mixed.trial import EXACT, Prices, TrialBench
 from mobiledeploy.mixed.trials import uniform_trials
 from ncnn_tools.graph import Graph
+from ncnn_tools.grouped import grouped_layers, take_groups_apart
 from ncnn_tools.mixed import Choice, Precision, Stock, mix
 
 Choices = Mapping[str, Choice]
-StockOf = Callable[[Mapping[str, int]], Stock]
 
 # How many samples each layer's int8 is tried on alone: it ranks layers; the bound is checked on all.
 _SAMPLES_A_LAYER = 8
@@ -50,17 +52,18 @@ def make_mixed(
 ) -> Mixed:
     """Find the fastest mix on the bench's device that keeps the judge's bound.
 
-    `stock_of` gives what mixes are made of, for the widths that channels are padded to. `floats` is what layers run
-    in that are not int8; without `int8` that is all of them. The uniform variants are contenders too, and stand in the
-    plan.
+    `stock_of` gives what mixes are made of, for the network written anew. `floats` is what layers run in that are not
+    int8; without `int8` that is all of them. The uniform variants are contenders too, and stand in the plan.
     Raises what `benchmark` raises.
     """
-    plain = stock_of({})
-    notes = advice(plain.float, bench.device.facts) if int8 else []
+    plain = stock_of(Rewriting())
+    able, _ = take_groups_apart(plain.float, [layer.name for layer in grouped_layers(plain.float)])
+    notes = advice(able, bench.device.facts) if int8 else []
     for sentence in notes:
         bench.progress(sentence, 0, 0)
-    widths = widths_that_pay(plain.float, bench, floats)
-    search = _Search(stock_of(widths) if widths else plain, judge, bench, floats, int8=int8)
+    apart = groups_that_pay(plain, stock_of, bench, floats) if int8 else []
+    rewriting = Rewriting(apart, widths_that_pay(Rewriting(apart).apply(plain.float), bench, floats))
+    search = _Search(stock_of(rewriting) if rewriting else plain, judge, bench, floats, int8=int8)
     candidates = {name: search.complete(choices) for name, choices in search.candidates().items()}
     uniform = _uniform(plain, floats)
     graphs = {name: mix(plain, choices) for name, choices in uniform.items()}
@@ -74,12 +77,12 @@ def make_mixed(
         graphs[winner],
         {**uniform, **candidates},
         winner,
-        widths if winner in candidates else {},
+        rewriting if winner in candidates else Rewriting(),
         found.wholes,
         figures,
         search.seen,
         search.errors,
-        before=layers[floats],
+        before=_by_parts(layers[floats], plain.float, rewriting.apart),
         after=layers["mixed"],
     )
     return Mixed(graphs[winner], Plan(plan_document(findings, bench, judge.bound, notes)))
@@ -88,14 +91,19 @@ def make_mixed(
 def _uniform(stock: Stock, floats: Precision) -> dict[str, dict[str, Choice]]:
     """Return the uniform variants as mixes, by name; what can't be int8 is `floats` there."""
     return {
-        EXACT: _all(stock, "fp32"),
-        "fp16": _all(stock, "fp16"),
-        "int8": {**_all(stock, floats), **uniform_int8(stock)},
+        EXACT: all_in(stock, "fp32"),
+        "fp16": all_in(stock, "fp16"),
+        "int8": {**all_in(stock, floats), **uniform_int8(stock)},
     }
 
 
-def _all(stock: Stock, precision: Precision) -> dict[str, Choice]:
-    return {layer.name: Choice(precision) for layer in stock.float.layers}
+def _by_parts(prices: Prices, graph: Graph, apart: Collection[str]) -> Prices:
+    """Return prices of layers with those of what is taken apart in equal parts on its convolutions."""
+    _, parts = take_groups_apart(graph, apart)
+    split = {
+        part: prices.layers[name] / len(found[1:-1]) for name, found in parts.items() for part in found[1:-1]
+    }
+    return replace(prices, layers={**prices.layers, **split})
 
 
 class _Search:
@@ -109,7 +117,7 @@ class _Search:
 
     def complete(self, choices: Choices) -> dict[str, Choice]:
         """Return what every layer of a mix does: one without a choice is `floats`."""
-        return {**_all(self.stock, self.floats), **choices}
+        return {**all_in(self.stock, self.floats), **choices}
 
     def mixed(self, choices: Choices) -> Graph:
         """Return the graph of a mix."""

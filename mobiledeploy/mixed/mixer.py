@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from mobiledeploy.matte import Matte
 from mobiledeploy.mixed.bound import Bound
 from mobiledeploy.mixed.judge import Judge
 from mobiledeploy.mixed.make import Mixed, make_mixed
-from mobiledeploy.mixed.padding import thresholds_behind_padding
 from mobiledeploy.mixed.plan import Plan, write_plan
-from mobiledeploy.mixed.stock import make_stock
+from mobiledeploy.mixed.rewriting import Rewriting
+from mobiledeploy.mixed.stock import make_stock, thresholds_behind_moves
 from mobiledeploy.mixed.trial import TrialBench
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph
 from ncnn_tools.mixed import Precision, Stock, mix
-from ncnn_tools.packing import pad_channels
 
 # Of the samples that a mix is judged by, as many as biases are corrected by: means settle soon.
 _CORRECTED_BY = 16
@@ -61,7 +59,7 @@ class DeviceMixer:
                 self.device, recipe.folder, recipe.manifest, Path(workspace), self.threads, recipe.progress
             )
             mixed = make_mixed(
-                lambda widths: _stock(recipe, widths), judge, bench, self.floats, int8=self.int8
+                lambda rewriting: _stock(recipe, rewriting), judge, bench, self.floats, int8=self.int8
             )
         return mixed.graph, _facts(mixed, recipe.folder)
 
@@ -90,7 +88,7 @@ class PlanMixer:
         """
         judge = _judge(recipe, self.bound)
         try:
-            graph = mix(_stock(recipe, self.plan.widths), self.plan.choices)
+            graph = mix(_stock(recipe, self.plan.rewriting), self.plan.choices)
         except GraphError as error:
             raise UsageError(
                 f"the plan does not fit the network: {error}",
@@ -122,10 +120,10 @@ def _judge(recipe: Recipe, bound: Bound | None) -> Judge:
     return Judge(recipe.graph, recipe.samples, recipe.outputs, chosen, recipe.matte)
 
 
-def _stock(recipe: Recipe, widths: Mapping[str, int]) -> Stock:
-    padded = pad_channels(recipe.graph, widths) if widths else recipe.graph
-    clipped = thresholds_behind_padding(padded, recipe.thresholds)
-    return make_stock(padded, clipped, recipe.options, recipe.samples[:_CORRECTED_BY])
+def _stock(recipe: Recipe, rewriting: Rewriting) -> Stock:
+    graph = rewriting.apply(recipe.graph)
+    clipped = thresholds_behind_moves(graph, recipe.thresholds)
+    return make_stock(graph, clipped, recipe.options, recipe.samples[:_CORRECTED_BY])
 
 
 def _facts(mixed: Mixed, folder: Path) -> dict[str, Any]:

@@ -46,12 +46,3 @@ def _in(choice: Choice, graph: Graph) -> Graph:
 
 def _least(prices: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: min(of_way[name] for of_way in prices) for name in prices[0]}
-
-
-def thresholds_behind_padding(graph: Graph, thresholds: Mapping[str, float]) -> dict[str, float]:
-    """Return thresholds that hold for blobs behind a Padding of channels too: zeros change no range."""
-    found = dict(thresholds)
-    for layer in graph.layers:
-        if layer.type == "Padding" and layer.inputs[0] in found:
-            found.setdefault(layer.outputs[0], found[layer.inputs[0]])
-    return found

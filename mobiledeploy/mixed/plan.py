@@ -1,8 +1,8 @@
 """A plan: what each layer of a mix runs in and why, as a document to read, to edit and to use again elsewhere.
 
 It is JSON. What `read_plan` needs of it is `layers` (each with `name`, `precision`, `winograd` and `sgemm`; a layer
-that is not listed is fp16) and `channels`, the widths that groups of channels are padded to; the rest says how it
-came about.
+that is not listed is fp16), `apart`, the grouped convolutions that are taken apart, and `channels`, the widths that
+groups of channels are padded to; the rest says how it came about.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, cast, get_args
 
 from mobiledeploy.bundle import plan_file
 from mobiledeploy.errors import UsageError
+from mobiledeploy.mixed.rewriting import Rewriting
 from ncnn_tools.files import write_atomically
 from ncnn_tools.mixed import Choice, Precision
 
@@ -45,10 +46,9 @@ class Plan:
         }
 
     @property
-    def widths(self) -> Mapping[str, int]:
-        """The groups of channels that are padded (`ncnn_tools.packing`), by name, and how wide each becomes."""
-        widths: Mapping[str, int] = self.document.get("channels", {})
-        return widths
+    def rewriting(self) -> Rewriting:
+        """How the network is written anew before the choices."""
+        return Rewriting(self.document.get("apart", []), self.document.get("channels", {}))
 
     def __str__(self) -> str:
         """Return it as it stands in its file: one line a layer, for whoever edits or compares it."""
@@ -94,6 +94,9 @@ def _damage(document: Mapping[str, Any]) -> str | None:
     widths = document.get("channels", {})
     if not isinstance(widths, dict) or not all(type(width) is int for width in widths.values()):
         return "channels should map names to whole numbers"
+    apart = document.get("apart", [])
+    if not isinstance(apart, list) or not all(isinstance(name, str) for name in apart):
+        return "apart should be a list of names"
     for key, depth in _NUMBERS.items():
         if not _holds_numbers(document.get(key, {}), depth):
             return f"{key} should hold numbers by their names"

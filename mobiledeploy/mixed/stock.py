@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mobiledeploy.mixed.judge import Sample
+from mobiledeploy.mixed.rewriting import Rewriting
 from ncnn_tools.graph import Graph
-from ncnn_tools.mixed import Choice, Stock
+from ncnn_tools.mixed import Choice, Precision, Stock
 from ncnn_tools.quantization import QuantizeOptions, collect_input_statistics, quantize
 from ncnn_tools.quantization.layers import is_int8
 from ncnn_tools.schema import MASK_NO_WINOGRAD
+
+StockOf = Callable[[Rewriting], Stock]
 
 
 def make_stock(
@@ -35,3 +38,18 @@ def uniform_int8(stock: Stock) -> dict[str, Choice]:
         for layer in stock.exact.layers
         if is_int8(layer)
     }
+
+
+def all_in(stock: Stock, precision: Precision) -> dict[str, Choice]:
+    """Return the choices of all layers in one precision, with ncnn's own algorithms."""
+    return {layer.name: Choice(precision) for layer in stock.float.layers}
+
+
+def thresholds_behind_moves(graph: Graph, thresholds: Mapping[str, float]) -> dict[str, float]:
+    """Return thresholds that hold for blobs behind a Padding or a Slice of channels too: neither widens a range."""
+    found = dict(thresholds)
+    for layer in graph.layers:
+        if layer.type in ("Padding", "Slice") and layer.inputs[0] in found:
+            for blob in layer.outputs:
+                found.setdefault(blob, found[layer.inputs[0]])
+    return found

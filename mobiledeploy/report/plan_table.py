@@ -64,7 +64,9 @@ def plan_notes(plan: Plan) -> list[str]:
             if "mean" in figures.get(name, ())
         )
         notes.append(f"Bound on the mean over the calibration inputs, against fp32: {', '.join(kept)}.")
-    if widths := plan.widths:
+    if apart := plan.rewriting.apart:
+        notes.append(f"Grouped convolutions taken apart, for int8: {', '.join(apart)}.")
+    if widths := plan.rewriting.widths:
         listed = ", ".join(f"{name} to {width}" for name, width in widths.items())
         notes.append(f"Channels padded with zeros: {listed}.")
     return [*notes, *map(str, document.get("advice", ()))]

@@ -198,6 +198,7 @@ def test_a_plan_that_breaks_the_bound_leaves_the_bundle(
         (lambda plan: plan["layers"][0].update(name="elsewhere"), "no layer 'elsewhere'"),
         (lambda plan: plan["layers"][-1].update(precision="int8"), "can't run in int8"),
         (lambda plan: plan.update(channels={"nowhere": 16}), "'nowhere'"),
+        (lambda plan: plan.update(apart=["nowhere"]), "no grouped convolution 'nowhere'"),
     ],
 )
 def test_a_plan_of_another_network(

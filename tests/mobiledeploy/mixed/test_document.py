@@ -9,6 +9,7 @@ import pytest
 from mobiledeploy.mixed.bound import Bound, Figures
 from mobiledeploy.mixed.document import Findings, plan_document
 from mobiledeploy.mixed.prices import PriceModel
+from mobiledeploy.mixed.rewriting import Rewriting
 from mobiledeploy.mixed.surroundings import find_surroundings
 from mobiledeploy.mixed.trial import Prices
 from ncnn_tools.graph import Graph
@@ -47,7 +48,7 @@ def findings(graph: Graph, winner: str = "mixed-0") -> Findings:
         graph,
         contenders,
         winner,
-        {},
+        Rewriting(["grouped"], {"stem": 16}),
         dict(zip(names, (4.0, 3.5, 3.0, 2.0), strict=True)),
         dict.fromkeys(names, Figures({"min_iou": [0.995, 0.995]})),
         PriceModel(find_surroundings(graph), OWN, {}, {}, {}, {}),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mobiledeploy.errors import UsageError
 from mobiledeploy.mixed import Plan, read_plan
 from mobiledeploy.mixed.plan import write_plan
+from mobiledeploy.mixed.rewriting import Rewriting
 from ncnn_tools.mixed import Choice
 
 
@@ -32,19 +33,22 @@ def written(path: Path, value: object) -> Path:
         st.text(min_size=1),
         st.builds(Choice, st.sampled_from(["fp32", "fp16", "int8"]), st.booleans(), st.booleans()),
     ),
+    st.lists(st.text()),
     st.dictionaries(st.text(), st.integers(1, 64)),
 )
-def test_round_trip(tmp_path_factory, choices: dict[str, Choice], widths: dict[str, int]) -> None:
+def test_round_trip(
+    tmp_path_factory, choices: dict[str, Choice], apart: list[str], widths: dict[str, int]
+) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.json"
     layers = [
         entry(name, precision=choice.precision, winograd=choice.winograd, sgemm=choice.sgemm, why='"or"')
         for name, choice in choices.items()
     ]
-    plan = Plan({**document(channels=widths), "layers": layers})
+    plan = Plan({**document(apart=apart, channels=widths), "layers": layers})
     write_plan(plan, path)
     found = read_plan(path)
     assert found == plan
-    assert (found.choices, found.widths) == (choices, widths)
+    assert (found.choices, found.rewriting) == (choices, Rewriting(apart, widths))
     # One line a layer, so that plans can be compared as texts.
     assert len(path.read_text().splitlines()) >= len(layers)
 
@@ -61,7 +65,7 @@ def test_one_line_a_layer(tmp_path: Path) -> None:
 def test_choices_alone_are_enough(tmp_path: Path) -> None:
     plan = read_plan(written(tmp_path / "plan.json", document(entry("a"))))
     assert plan.choices == {"a": Choice("int8", sgemm=False)}
-    assert plan.widths == {}
+    assert not plan.rewriting
 
 
 def test_a_bundles_plan(tmp_path: Path) -> None:
@@ -92,6 +96,8 @@ def test_a_bundles_plan(tmp_path: Path) -> None:
         (document(entry("a"), entry("b"), entry("a")), "layer 'a' stands there twice"),
         (document(channels=[16]), "channels should map names to whole numbers"),
         (document(channels={"conv": 16.5}), "channels should map names to whole numbers"),
+        (document(apart="conv"), "apart should be a list of names"),
+        (document(apart=[1]), "apart should be a list of names"),
         (document(bound={"min_iou": "high"}), "bound should hold numbers"),
         (document(wholes=[1.0]), "wholes should hold numbers"),
         (document(figures={"mixed": {"min_iou": 0.9}}), "figures should hold numbers"),

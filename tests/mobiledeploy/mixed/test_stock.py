@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobiledeploy.mixed.stock import make_stock, uniform_int8
-from ncnn_tools.graph import Graph
+from mobiledeploy.mixed.stock import make_stock, thresholds_behind_moves, uniform_int8
+from ncnn_tools.graph import Graph, new_layer
 from ncnn_tools.mixed import FLOAT16, mix
 from ncnn_tools.quantization import QuantizeOptions, collect_input_statistics, quantize
 from ncnn_tools.quantization.layers import is_int8
@@ -31,3 +31,19 @@ def test_the_uniform_mix_is_the_int8_variant(graph: Graph, options: QuantizeOpti
             # Statistics differ in their last digit from one run to another, and with them what is rounded by them.
             step = 1 if name == "weight" else 1e-3
             np.testing.assert_allclose(found.weights[name].values(), weight.values(), rtol=1e-3, atol=step)
+
+
+def test_padding_and_slicing_change_no_threshold() -> None:
+    graph = Graph(
+        [
+            new_layer("Input", "x", [], ["x"], w=4, h=4, c=3),
+            new_layer("Padding", "pad", ["x"], ["padded"], front=0, behind=1),
+            new_layer("ReLU", "relu", ["padded"], ["y"]),
+            new_layer("Slice", "slice", ["y"], ["s0", "s1"], slices=(2, 2), axis=0),
+            new_layer("Concat", "join", ["s1", "s0"], ["z"]),
+        ],
+        ["z"],
+    )
+    assert thresholds_behind_moves(graph, {"x": 2.5}) == {"x": 2.5, "padded": 2.5}
+    given = {"x": 2.5, "padded": np.float32(1.0), "y": 0.5, "s1": 0.25}
+    assert thresholds_behind_moves(graph, given) == {**given, "s0": 0.5}

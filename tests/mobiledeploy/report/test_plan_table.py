@@ -60,6 +60,7 @@ def test_notes_say_for_what_it_was_made() -> None:
             threads=2,
             bound={"min_iou": 0.99, "max_mae": 0.002},
             figures={"mixed": {"min_iou": {"mean": 0.99512}, "max_mae": {"mean": 0.0011}}},
+            apart=["grouped", "other"],
             channels={"conv": 16},
             advice=["int8 will pay little."],
         )
@@ -68,6 +69,7 @@ def test_notes_say_for_what_it_was_made() -> None:
         "Made for Pixel 8, 2 threads.",
         "Bound on the mean over the calibration inputs, against fp32: min iou 0.99 (here 0.9951), "
         "max mae 0.002 (here 0.0011).",
+        "Grouped convolutions taken apart, for int8: grouped, other.",
         "Channels padded with zeros: conv to 16.",
         "int8 will pay little.",
     ]
