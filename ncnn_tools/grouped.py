@@ -14,7 +14,9 @@ import numpy as np
 from ncnn_tools.errors import GraphError
 from ncnn_tools.graph import Graph, Layer, new_layer, unique_name
 from ncnn_tools.quantization.layers import is_depthwise, weight_rows
-from ncnn_tools.schema import ParamValue
+from ncnn_tools.schema import LAYERS
+
+_GROUP = LAYERS["ConvolutionDepthWise"].params["group"].id
 
 
 def grouped_layers(graph: Graph) -> list[Layer]:
@@ -58,7 +60,8 @@ def take_groups_apart(graph: Graph, names: Collection[str]) -> tuple[Graph, dict
 
 def _apart(layer: Layer, taken: set[str], blobs: set[str]) -> list[Layer]:
     groups = layer.integer("group")
-    channels = _channels(layer)
+    rows = weight_rows(layer)
+    channels = rows.shape[1] // (layer.integer("kernel_w") * layer.integer("kernel_h"))
     read = [unique_name(f"{layer.inputs[0]}_group_{group}", blobs) for group in range(groups)]
     given = [unique_name(f"{layer.outputs[0]}_group_{group}", blobs) for group in range(groups)]
     slices = new_layer(
@@ -69,39 +72,21 @@ def _apart(layer: Layer, taken: set[str], blobs: set[str]) -> list[Layer]:
         slices=(channels,) * groups,
         axis=0,
     )
-    weights = np.split(weight_rows(layer), groups)
+    # Convolution has the parameters of ConvolutionDepthWise but `group`.
+    params = {number: value for number, value in layer.params.items() if number != _GROUP}
     biases = np.split(layer.weights["bias"].values(), groups) if "bias" in layer.weights else None
     convolutions = []
-    for group in range(groups):
-        one = Layer(
-            "Convolution",
-            unique_name(f"{layer.name}_group_{group}", taken),
-            [read[group]],
-            [given[group]],
-            _params_of_one(layer),
-        )
-        one.set_weight("weight", weights[group])
+    for group, weight in enumerate(np.split(rows, groups)):
+        name = unique_name(f"{layer.name}_group_{group}", taken)
+        one = Layer("Convolution", name, [read[group]], [given[group]], dict(params))
+        one.set("num_output", len(weight))
+        one.set("weight_data_size", weight.size)
+        one.set_weight("weight", weight)
         if biases is not None:
             one.set_weight("bias", biases[group])
         convolutions.append(one)
     joined = new_layer("Concat", unique_name(f"{layer.name}_concat", taken), given, layer.outputs, axis=0)
     return [slices, *convolutions, joined]
-
-
-def _channels(layer: Layer) -> int:
-    """Return how many channels each group reads."""
-    taps = layer.integer("kernel_w") * layer.integer("kernel_h")
-    return layer.integer("weight_data_size") // layer.integer("num_output") // taps
-
-
-def _params_of_one(layer: Layer) -> dict[int, ParamValue]:
-    """Return the parameters of one group's convolution: Convolution has those of ConvolutionDepthWise but `group`."""
-    groups = layer.integer("group")
-    one = Layer("Convolution", layer.name, [], [], dict(layer.params))
-    del one.params[layer.schema.params["group"].id]
-    one.set("num_output", layer.integer("num_output") // groups)
-    one.set("weight_data_size", layer.integer("weight_data_size") // groups)
-    return one.params
 
 
 def _note_shapes(graph: Graph, layer: Layer, parts: list[Layer]) -> None:

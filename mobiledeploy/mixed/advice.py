@@ -7,6 +7,7 @@ from collections.abc import Collection
 from mobiledeploy.device.facts import DeviceFacts
 from ncnn_tools.cost import graph_macs
 from ncnn_tools.graph import Graph, Layer
+from ncnn_tools.grouped import grouped_layers, take_groups_apart
 from ncnn_tools.quantization import quantizable_layers
 
 # Instructions that multiply int8 four at a time and that the benchmark binary has kernels of: ARM's `sdot` and its
@@ -36,6 +37,8 @@ def advice(graph: Graph, facts: DeviceFacts) -> list[str]:
             f"int8 will hardly pay on {facts.label}: its CPU has no dot product of int8 that ncnn is built for "
             f"({', '.join(_DOT_PRODUCTS)}), so that int8 saves memory more than time."
         )
+    # What the network could be: whether groups are taken apart is up to the device.
+    graph, _ = take_groups_apart(graph, [layer.name for layer in grouped_layers(graph)])
     share = int8_share(graph)
     if share < LEAST_SHARE:
         said.append(f"int8 is left out: layers that can run in it do {share:.0%} of the multiply-adds.")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from mobiledeploy.mixed.rewriting import Rewriting
 from mobiledeploy.mixed.stock import StockOf, all_in, uniform_int8
-from mobiledeploy.mixed.trial import COARSE, TrialBench
+from mobiledeploy.mixed.trial import COARSE, Prices, TrialBench
+from ncnn_tools.graph import Graph
 from ncnn_tools.grouped import grouped_layers, take_groups_apart
 from ncnn_tools.mixed import Precision, Stock, mix
 
@@ -40,3 +44,12 @@ def groups_that_pay(whole: Stock, stock_of: StockOf, bench: TrialBench, floats: 
         if convolutions[name] <= int8.keys()
         and sum(after.layers[part] for part in parts[name]) + least < before.layers[name]
     ]
+
+
+def prices_by_parts(prices: Prices, graph: Graph, apart: Collection[str]) -> Prices:
+    """Return prices of a graph's layers with those of what is taken apart in equal parts on its convolutions."""
+    _, parts = take_groups_apart(graph, apart)
+    split = {
+        part: prices.layers[name] / len(found[1:-1]) for name, found in parts.items() for part in found[1:-1]
+    }
+    return replace(prices, layers={**prices.layers, **split})

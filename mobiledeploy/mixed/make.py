@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from mobiledeploy.mixed.advice import LEAST_SHARE, advice, int8_share
 from mobiledeploy.mixed.confirm import contest
 from mobiledeploy.mixed.document import Findings, plan_document
 from mobiledeploy.mixed.errors import layer_errors
-from mobiledeploy.mixed.groups import groups_that_pay
+from mobiledeploy.mixed.groups import groups_that_pay, prices_by_parts
 from mobiledeploy.mixed.judge import Judge
 from mobiledeploy.mixed.padding import widths_that_pay
 from mobiledeploy.mixed.plan import Plan
@@ -21,7 +21,6 @@ from mobiledeploy.mixed.stock import StockOf, all_in, uniform_int8
 from mobiledeploy.mixed.trial import EXACT, Prices, TrialBench
 from mobiledeploy.mixed.trials import uniform_trials
 from ncnn_tools.graph import Graph
-from ncnn_tools.grouped import grouped_layers, take_groups_apart
 from ncnn_tools.mixed import Choice, Precision, Stock, mix
 
 Choices = Mapping[str, Choice]
@@ -57,8 +56,7 @@ def make_mixed(
     Raises what `benchmark` raises.
     """
     plain = stock_of(Rewriting())
-    able, _ = take_groups_apart(plain.float, [layer.name for layer in grouped_layers(plain.float)])
-    notes = advice(able, bench.device.facts) if int8 else []
+    notes = advice(plain.float, bench.device.facts) if int8 else []
     for sentence in notes:
         bench.progress(sentence, 0, 0)
     apart = groups_that_pay(plain, stock_of, bench, floats) if int8 else []
@@ -82,7 +80,7 @@ def make_mixed(
         figures,
         search.seen,
         search.errors,
-        before=_by_parts(layers[floats], plain.float, rewriting.apart),
+        before=prices_by_parts(layers[floats], plain.float, rewriting.apart),
         after=layers["mixed"],
     )
     return Mixed(graphs[winner], Plan(plan_document(findings, bench, judge.bound, notes)))
@@ -95,15 +93,6 @@ def _uniform(stock: Stock, floats: Precision) -> dict[str, dict[str, Choice]]:
         "fp16": all_in(stock, "fp16"),
         "int8": {**all_in(stock, floats), **uniform_int8(stock)},
     }
-
-
-def _by_parts(prices: Prices, graph: Graph, apart: Collection[str]) -> Prices:
-    """Return prices of layers with those of what is taken apart in equal parts on its convolutions."""
-    _, parts = take_groups_apart(graph, apart)
-    split = {
-        part: prices.layers[name] / len(found[1:-1]) for name, found in parts.items() for part in found[1:-1]
-    }
-    return replace(prices, layers={**prices.layers, **split})
 
 
 class _Search:

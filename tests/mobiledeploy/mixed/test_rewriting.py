@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mobiledeploy.bundle import Bundle, open_bundle
 from mobiledeploy.convert import ConvertRequest, QuantizeRequest, convert, quantize_bundle
+from mobiledeploy.convert.int8 import with_shapes
 from mobiledeploy.convert.variants import load_variant
 from mobiledeploy.mixed import Bound, read_plan
 from mobiledeploy.mixed.mixer import PlanMixer
@@ -64,10 +65,10 @@ def grouped_name(bundle: Bundle) -> str:
     return next(layer.name for layer in layers if layer.type == "ConvolutionDepthWise")
 
 
-def plan(name: str, **more: object) -> Plan:
+def plan(name: str) -> Plan:
     int8 = {"precision": "int8", "winograd": False, "sgemm": True}
     layers = [{"name": f"{name}_group_{group}", **int8} for group in range(2)]
-    return Plan({"schema": 1, "kind": "plan", "apart": [name], "layers": layers, **more})
+    return Plan({"schema": 1, "kind": "plan", "apart": [name], "layers": layers})
 
 
 def test_a_plan_takes_groups_apart(bundle: Bundle, tmp_path: Path) -> None:
@@ -91,11 +92,8 @@ def test_a_plan_takes_groups_apart(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_apart_first_then_padded(bundle: Bundle) -> None:
-    graph = load_variant(bundle, "fp32")
     x = np.random.default_rng(1).normal(0, 1, (5, 12, 12)).astype(np.float32)
-    graph.shapes = {
-        blob: values.shape for blob, values in Runtime.from_graph(graph).visit({"x": x}, graph.blobs())
-    }
+    graph = with_shapes(load_variant(bundle, "fp32"), {"x": x})
     apart = Rewriting([grouped_name(bundle)])
     assert apart
     assert not Rewriting()
